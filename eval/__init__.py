@@ -1,0 +1,1 @@
+"""Scores an embedder: encoding, exact search, metrics, reports."""

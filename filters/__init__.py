@@ -1,0 +1,1 @@
+"""Judges content: each filter answers with the row or with the reason it was turned away."""

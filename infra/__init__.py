@@ -1,0 +1,1 @@
+"""The ground: recipe, store, media, the stage engine, tables, errors, the sample world."""

@@ -1,0 +1,1 @@
+"""The contract between making and using data: records, WebDataset shards, release manifests."""

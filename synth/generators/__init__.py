@@ -1,0 +1,1 @@
+"""Who answers a request for captions or queries: `measured` reads them off the pixels."""

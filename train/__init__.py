@@ -1,0 +1,1 @@
+"""GVE: model, inputs, loss, batches and the training loop."""
