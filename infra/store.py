@@ -1,0 +1,163 @@
+"""The only opener of paths and URLs: a folder on any fsspec file system, written atomically.
+
+On a local disk a write is temp file -> fsync -> rename; on an object store it is one PUT. Either
+way a name that exists holds the whole content.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from infra.lease import Lease
+
+
+def is_external(source: str) -> bool:
+    """Whether `source` names a file outside a lake: an absolute path or a URL."""
+    return "://" in source or Path(source).is_absolute()
+
+
+def read_source(url: str) -> bytes:
+    """The bytes of a local path or any fsspec URL."""
+    with fsspec.open(url, "rb") as file:
+        data: bytes = file.read()
+    return data
+
+
+class Store:
+    """One folder; names are relative POSIX paths below it."""
+
+    def __init__(self, root: str) -> None:
+        """`root` is a local path or any fsspec URL; nothing is created yet."""
+        self.fs, base = fsspec.core.url_to_fs(root)
+        self.is_local = isinstance(self.fs, LocalFileSystem)
+        self.root = str(Path(base).resolve()) if self.is_local else base.rstrip("/")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store, (self.root if self.is_local else self.fs.unstrip_protocol(self.root),)
+
+    def full(self, name: str) -> str:
+        """The absolute path or key of `name`, without its protocol."""
+        return f"{self.root}/{name}"
+
+    def exists(self, name: str) -> bool:
+        """Whether `name` exists now (never answered from a listing cache)."""
+        self.fs.invalidate_cache()
+        return bool(self.fs.exists(self.full(name)))
+
+    def read(self, name: str) -> bytes:
+        """All bytes of `name`; raises FileNotFoundError."""
+        data: bytes = self.fs.cat_file(self.full(name))
+        return data
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write `name` whole or not at all, replacing what was there."""
+        if not self.is_local:
+            self.fs.pipe_file(self.full(name), data)
+            return
+        temporary = self._temporary(name, data)
+        temporary.replace(self.full(name))
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write `name` only if it does not exist; False when another writer was first."""
+        if not self.is_local:
+            try:
+                self.fs.pipe_file(self.full(name), data, mode="create")
+            except FileExistsError:
+                return False
+            return True
+        temporary = self._temporary(name, data)
+        try:
+            os.link(temporary, self.full(name))
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        return True
+
+    def _temporary(self, name: str, data: bytes) -> Path:
+        target = Path(self.full(name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=target.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        return Path(temporary)
+
+    def list(self, folder: str, suffix: str = "") -> list[str]:
+        """Sorted names of the files directly in `folder`; empty when it does not exist."""
+        self.fs.invalidate_cache()
+        try:
+            found = self.fs.ls(self.full(folder), detail=False)
+        except FileNotFoundError:
+            return []
+        names = (f"{folder}/{path.rstrip('/').rsplit('/', 1)[-1]}" for path in found)
+        return sorted(name for name in names if name.endswith(suffix) and "/.writing-" not in name)
+
+    def remove(self, name: str) -> None:
+        """Delete one file; raises FileNotFoundError."""
+        self.fs.rm_file(self.full(name))
+
+    def share(self, name: str, new_name: str) -> None:
+        """Give the file `name` a second name: a hard link where possible, a copy otherwise."""
+        if not self.is_local:
+            self.fs.cp_file(self.full(name), self.full(new_name))
+            return
+        target = Path(self.full(new_name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        try:
+            os.link(self.full(name), target)
+        except OSError:  # another file system, or one without hard links
+            shutil.copyfile(self.full(name), target)
+
+    def size(self, name: str) -> int:
+        """Bytes of `name`; raises FileNotFoundError."""
+        return int(self.fs.size(self.full(name)))
+
+
+class LakeWorkspace:
+    """What a worker of one stage may touch (see infra.stage.Workspace).
+
+    Media go to `<folder>/media/<first two letters>/<name>`, so that no folder grows to millions of
+    entries. A remote source is downloaded when its path is asked for and deleted at the next one.
+    """
+
+    def __init__(self, lake: str, folder: str, lease: Lease | None = None) -> None:
+        self.store = Store(lake)
+        self.folder = folder
+        self.lease = lease
+        self._fetched: tempfile.TemporaryDirectory[str] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LakeWorkspace, (self.store.__reduce__()[1][0], self.folder, self.lease)
+
+    def save(self, name: str, data: bytes) -> str:
+        """Write one media file of this stage; returns its lake-relative path. Raises StaleLease."""
+        if self.lease is not None:
+            self.lease.check(self.store)
+        relative = f"{self.folder}/media/{name[:2]}/{name}"
+        self.store.write(relative, data)
+        return relative
+
+    def read(self, source: str) -> bytes:
+        """The bytes of a lake-relative path, an absolute path or a URL."""
+        return read_source(source) if is_external(source) else self.store.read(source)
+
+    def path(self, source: str) -> str:
+        """A local path holding the content of `source`, valid until the next call."""
+        if "://" not in source and (self.store.is_local or is_external(source)):
+            return source if is_external(source) else self.store.full(source)
+        if self._fetched is not None:
+            self._fetched.cleanup()
+        self._fetched = tempfile.TemporaryDirectory(prefix="uvr-")
+        local = Path(self._fetched.name) / source.rsplit("/", 1)[-1]
+        local.write_bytes(self.read(source))
+        return str(local)
