@@ -91,7 +91,6 @@ class RowStage(Stage):
 
     unit_rows: ClassVar[int] = 16  # rows a worker takes and commits at once: 30-60 s of work
     batch_rows: ClassVar[int] = 1  # rows handed to the function at once
-    num_cpus: ClassVar[float] = 0.5
     deadline_s: ClassVar[float] = 300.0  # per row; a worker that exceeds it is killed
     group_by: ClassVar[str] = ""
 

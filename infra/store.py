@@ -39,8 +39,13 @@ class Store:
         self.is_local = isinstance(self.fs, LocalFileSystem)
         self.root = str(Path(base).resolve()) if self.is_local else base.rstrip("/")
 
+    @property
+    def url(self) -> str:
+        """What this store can be opened with again, in any process."""
+        return self.root if self.is_local else str(self.fs.unstrip_protocol(self.root))
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return Store, (self.root if self.is_local else self.fs.unstrip_protocol(self.root),)
+        return Store, (self.url,)
 
     def full(self, name: str) -> str:
         """The absolute path or key of `name`, without its protocol."""
@@ -137,7 +142,7 @@ class LakeWorkspace:
         self._fetched: tempfile.TemporaryDirectory[str] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LakeWorkspace, (self.store.__reduce__()[1][0], self.folder, self.lease)
+        return LakeWorkspace, (self.store.url, self.folder, self.lease)
 
     def save(self, name: str, data: bytes) -> str:
         """Write one media file of this stage; returns its lake-relative path. Raises StaleLease."""

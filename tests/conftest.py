@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Ray workers import the stages that tests define from here.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+
 REAL_VIDEOS = Path(os.environ.get("UVR_TEST_VIDEOS", Path(__file__).resolve().parents[2] / "shared" / "videos"))
 
 

@@ -1,0 +1,119 @@
+"""Runs one stage of a chain to its end: anti-join, units, commits, sum check, yield floor."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from infra.errors import RunFailed
+from infra.lease import Lease
+from infra.pool import Pool
+from infra.progress import Progress
+from infra.stage import RowStage, Stage, TableStage
+from infra.store import LakeWorkspace, Store
+from infra.tables import Counts, Link, Tables, part_table, write_part
+
+UNITS_PER_WORKER = 8  # small tables are cut finer, so that all workers have work and little is redone
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every stage of one run shares."""
+
+    store: Store
+    lease: Lease
+    pool: Pool
+    tables: Tables
+    progress: Progress
+    min_yield: float = 0.05  # least share of a row stage's input that must come out
+
+
+def run_stage(run: Run, stage: Stage, link: Link) -> Counts:
+    """Do what is pending of `stage`; raises RunFailed when its yield is under the floor.
+
+    The links of all earlier stages must have been begun in `run.tables`.
+    """
+    run.tables.begin(link, stage.schema)
+    if isinstance(stage, RowStage):
+        _run_rows(run, stage, link)
+    elif isinstance(stage, TableStage):
+        _run_table(run, stage, link)
+    counts = run.tables.counts(link.name)
+    run.progress.end(counts)
+    if isinstance(stage, RowStage):
+        _check_yield(run, counts)
+    return counts
+
+
+def _run_rows(run: Run, stage: RowStage, link: Link) -> None:
+    before = run.tables.counts(link.name)
+    run.progress.begin(link.name, before.in_, before.in_ - before.pending)
+    if not before.pending:
+        return
+    workers = run.pool.workers or 2
+    unit_rows = max(1, min(stage.unit_rows, -(-before.pending // (workers * UNITS_PER_WORKER))))
+    units = -(-before.pending // unit_rows)
+    batches = run.tables.batches(f"pending_{link.name}", stage.needs, unit_rows)
+    workspace = LakeWorkspace(run.store.url, link.folder, run.lease)
+    for part in run.pool.run(stage, workspace, _tables(batches), units):
+        commit(run, link, part)
+        done = len(set(part["parent"].to_pylist()))
+        run.progress.advance(link.name, done, part["status"].to_pylist().count("quarantined"))
+
+
+def _tables(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    for batch in batches:
+        yield pa.Table.from_batches([batch])
+
+
+def commit(run: Run, link: Link, part: pa.Table) -> None:
+    """Write one part under the name of its unit, if the lake is still this run's."""
+    run.lease.check(run.store)
+    write_part(run.store, link, unit_name(part["parent"].to_pylist()), part)
+
+
+def unit_name(keys: Iterable[str]) -> str:
+    """The name of a unit: a hash of its sorted input keys."""
+    return "unit-" + hashlib.sha256("\n".join(sorted(set(keys))).encode()).hexdigest()[:20]
+
+
+def _run_table(run: Run, stage: TableStage, link: Link) -> None:
+    """Recompute a table stage when its input changed; the digest of the input is kept in its part's name."""
+    rows = run.tables.table(f"in_{link.name}", stage.needs)
+    run.progress.begin(link.name, rows.num_rows, 0)
+    name = f"table-{table_digest(rows)}"
+    parts = f"{link.folder}/parts/"
+    run.lease.check(run.store)
+    old = [part for part in run.store.list(f"{link.folder}/parts", ".parquet") if part.startswith(parts + "table-")]
+    if parts + name + ".parquet" not in old:
+        part = part_table(stage.schema, stage.compute(rows), {})
+        write_part(run.store, link, name, part)
+    for stale in old:
+        if stale != parts + name + ".parquet":
+            run.store.remove(stale)
+
+
+def table_digest(table: pa.Table) -> str:
+    """A hash of a table's columns and rows, the same for equal content however it is chunked."""
+    sink = pa.BufferOutputStream()
+    whole = table.combine_chunks()
+    with pa.ipc.new_stream(sink, whole.schema) as writer:
+        writer.write_table(whole)
+    return hashlib.sha256(sink.getvalue()).hexdigest()[:20]
+
+
+def _check_yield(run: Run, counts: Counts) -> None:
+    if not counts.in_ or counts.parents / counts.in_ >= run.min_yield:
+        return
+    reasons = run.tables.query(
+        f"SELECT reason, count(*) AS rows FROM settled_{counts.name} WHERE status <> 'out' "
+        "GROUP BY reason ORDER BY rows DESC, reason LIMIT 5"
+    )
+    why = ", ".join(f"{row['reason']} {row['rows']}" for row in reasons)
+    raise RunFailed(
+        f"stage {counts.name} kept {counts.parents} of {counts.in_} rows, under the floor of {run.min_yield:.0%} "
+        f"(run.min_yield in the recipe). Reasons: {why}. See `uvr quarantine` and `uvr dropped`."
+    )

@@ -1,0 +1,175 @@
+"""A pool of Ray workers that does units of rows and outlives any of its workers.
+
+A worker that dies (a decoder's segfault, a lost machine) or exceeds its deadline costs at most one
+row: its unit is done again row by row, and a row that ends a second worker is quarantined.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+
+from infra.errors import RunFailed
+from infra.stage import Fault, RowStage, Workspace
+from infra.tables import part_table
+from infra.worker import ERROR_TAIL, Worker
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+LOCAL_RAY: dict[str, Any] = {
+    "_node_ip_address": "127.0.0.1",  # nobody else is meant to reach it
+    "include_dashboard": False,
+    "object_store_memory": 256 * 2**20,  # rows are metadata; media never pass through Ray
+}
+CRASHES_PER_ROW = 2  # a second worker lost on one row cannot be another row's fault
+POLL_S = 1.0
+
+
+@dataclass
+class Unit:
+    """A fixed list of input rows, committed together; its slices are what workers are given."""
+
+    todo: deque[pa.Table]
+    done: list[pa.Table] = field(default_factory=list)
+    crashes: int = 0  # of the slice that is next, once it is a single row
+
+
+@dataclass
+class Slot:
+    """One worker and what it is busy with."""
+
+    worker: Any
+    unit: Unit | None = None
+    deadline: float = 0.0
+
+
+class Pool:
+    """Workers on the Ray cluster, started when first needed and reused from stage to stage."""
+
+    def __init__(self, workers: int = 0, address: str = "local") -> None:
+        """`workers` 0 means one per CPU of the cluster; `address` "local" starts Ray here."""
+        self.workers = workers
+        self.address = address
+        self._slots: list[Slot] = []
+        self._started_ray = False
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if not self._started_ray:
+            return
+        import ray
+
+        for slot in self._slots:
+            ray.kill(slot.worker)
+        ray.shutdown()
+
+    def _connect(self) -> None:
+        import ray
+
+        if self._started_ray:
+            return
+        local = LOCAL_RAY if self.address == "local" else {}
+        ray.init(
+            address=self.address,
+            log_to_driver=False,
+            logging_level="ERROR",
+            configure_logging=False,
+            **local,
+        )
+        self._started_ray = True
+        self.workers = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def _hire(self) -> Any:
+        import ray
+
+        cpus = ray.cluster_resources().get("CPU", 1)
+        # A little under an even share: a pool that asks for all CPUs waits for ever when one is taken.
+        return ray.remote(Worker).options(num_cpus=min(1.0, 0.9 * cpus / self.workers)).remote()
+
+    def _open(self, slots: list[Slot], stage: RowStage, workspace: Workspace) -> None:
+        import ray
+
+        try:
+            ray.get([slot.worker.open.remote(stage, workspace) for slot in slots])
+        except ray.exceptions.RayError as error:
+            raise RunFailed(f"stage {stage.name}: a worker could not start: {error}") from error
+
+    def run(self, stage: RowStage, workspace: Workspace, rows: Iterator[pa.Table], units: int) -> Iterator[pa.Table]:
+        """Yield one part per table of `rows` (about `units` of them), in the order they are done."""
+        self._connect()
+        while len(self._slots) < min(self.workers, units):
+            self._slots.append(Slot(self._hire()))
+        slots = self._slots[: min(self.workers, units)]
+        self._open(slots, stage, workspace)
+        running: dict[Any, Slot] = {}
+        for slot in slots:
+            self._give(slot, stage, rows, running)
+        while running:
+            yield from self._collect(stage, workspace, rows, running)
+
+    def _give(self, slot: Slot, stage: RowStage, rows: Iterator[pa.Table], running: dict[Any, Slot]) -> None:
+        """Hand the slot its unit's next slice, or a new unit's."""
+        if slot.unit is None:
+            table = next(rows, None)
+            if table is None:
+                return
+            slot.unit = Unit(deque([table]))
+        piece = slot.unit.todo[0]
+        slot.deadline = time.monotonic() + stage.deadline_s * piece.num_rows
+        running[slot.worker.run.remote(piece)] = slot
+
+    def _collect(
+        self, stage: RowStage, workspace: Workspace, rows: Iterator[pa.Table], running: dict[Any, Slot]
+    ) -> Iterator[pa.Table]:
+        """Take what is finished, give its worker the next slice, yield units that are whole."""
+        import ray
+
+        finished, _ = ray.wait(list(running), num_returns=1, timeout=POLL_S)
+        late = [ref for ref, slot in running.items() if ref not in finished and time.monotonic() > slot.deadline]
+        for ref in [*finished, *late]:
+            slot = running.pop(ref)
+            unit = slot.unit
+            assert unit is not None
+            try:
+                if ref in late:
+                    ray.kill(slot.worker)
+                    raise ray.exceptions.GetTimeoutError(f"no answer within {stage.deadline_s:.0f} s a row")
+                unit.done.append(ray.get(ref))
+                unit.todo.popleft()
+                unit.crashes = 0
+            except ray.exceptions.RayTaskError as error:  # raised by our code: not a row's fault
+                raise RunFailed(f"stage {stage.name} broke: {error}") from error
+            except ray.exceptions.RayError as error:  # the worker or its machine is gone
+                self._replace(slot, stage, workspace)
+                _isolate(unit, stage, "deadline" if ref in late else "worker_died", str(error))
+            if not unit.todo:
+                slot.unit = None
+                yield pa.concat_tables(unit.done)
+            self._give(slot, stage, rows, running)
+
+    def _replace(self, slot: Slot, stage: RowStage, workspace: Workspace) -> None:
+        slot.worker = self._hire()
+        self._open([slot], stage, workspace)
+
+
+def _isolate(unit: Unit, stage: RowStage, reason: str, error: str) -> None:
+    """After a worker was lost on the unit's next slice: cut it into rows, or give up its only row."""
+    piece = unit.todo.popleft()
+    if piece.num_rows > 1:
+        unit.todo.extendleft(piece.slice(i, 1) for i in reversed(range(piece.num_rows)))
+        return
+    unit.crashes += 1
+    if unit.crashes < CRASHES_PER_ROW:
+        unit.todo.appendleft(piece)
+        return
+    unit.crashes = 0
+    fault = Fault(piece["key"][0].as_py(), reason, error.strip()[:ERROR_TAIL])
+    unit.done.append(part_table(stage.schema, [fault], {}))

@@ -1,0 +1,75 @@
+"""What a person sees while stages run: a live bar on a terminal, an occasional line elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import (
+    Progress as Bars,
+)
+
+from infra.tables import Counts
+
+LINE_EVERY_S = 10.0  # without a terminal
+
+
+def summary(counts: Counts) -> str:
+    """One line on where a stage's rows went."""
+    parts = [f"{counts.in_} in", f"{counts.out} out"]
+    parts += [f"{n} {word}" for word in ("dropped", "quarantined", "pending") if (n := getattr(counts, word))]
+    return ", ".join(parts)
+
+
+class Progress:
+    """Progress of the stages of one run, with an estimate of the time left; writes to standard error."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.live = self.console.is_terminal
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self.bars = Bars(
+            TextColumn("{task.description:>12}"), *columns, TextColumn("{task.fields[note]}"), console=self.console
+        )
+        self.note: dict[str, int] = {}
+        self.last_line = 0.0
+
+    def __enter__(self) -> Progress:
+        if self.live:
+            self.bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.bars.stop()
+
+    def begin(self, name: str, total: int, done: int) -> None:
+        """A stage begins with `done` of its `total` input rows already settled."""
+        self.task = self.bars.add_task(name, total=total, completed=done, note="")
+        self.began, self.fresh, self.bad = time.monotonic(), 0, 0
+
+    def advance(self, name: str, rows: int, quarantined: int) -> None:
+        """`rows` more input rows are settled, `quarantined` of them could not be done."""
+        self.fresh += rows
+        self.bad += quarantined
+        note = f"[red]{self.bad} quarantined" if self.bad else ""
+        self.bars.update(self.task, advance=rows, note=note)
+        if self.live or time.monotonic() - self.last_line < LINE_EVERY_S:
+            return
+        self.last_line = time.monotonic()
+        state = self.bars.tasks[-1]
+        left = (time.monotonic() - self.began) / self.fresh * (state.remaining or 0)
+        self.console.print(f"{name}: {state.completed:.0f}/{state.total:.0f} rows, about {left:.0f} s left")
+
+    def end(self, counts: Counts) -> None:
+        """The stage is done."""
+        self.bars.update(self.task, completed=counts.in_, note=summary(counts))
+        if not self.live:
+            self.console.print(f"{counts.name}: {summary(counts)}")

@@ -1,0 +1,224 @@
+"""Keyed tables of a lake as DuckDB views over Parquet part files.
+
+A stage's folder holds `parts/*.parquet`. A part is the commit record of one unit: every input key
+of the unit appears in it as `parent`, with a `status` of out, dropped or quarantined. For a chain of
+stages the views are, for each stage S:
+
+  parts_S    all part rows; where two parts hold one parent (a stale commit), the first file counts
+  in_S       out rows of the stage before (grouped when S works on groups)
+  settled_S  part rows whose parent is an input now
+  out_S      settled output rows, with every column of earlier stages joined back by key
+  pending_S  input rows that no part holds: the anti-join that resuming is
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from infra.errors import RunFailed
+from infra.stage import Drop, Fault, Outcome, Row, RowStage, Stage
+from infra.store import Store
+
+SOURCES = "sources"
+SOURCE_COLUMNS = pa.schema([("source", pa.string()), ("size_bytes", pa.int64()), ("weak_caption", pa.string())])
+
+RECORD = pa.schema(
+    [
+        ("key", pa.string()),
+        ("parent", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("error", pa.string()),
+        ("detail", pa.string()),
+        ("seconds", pa.float64()),  # worker time of the parent, on its first row
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where one stage of a chain keeps its table; enough to read a lake without the stage's code."""
+
+    name: str
+    folder: str
+    columns: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    group_by: str = ""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Where the input keys of one stage are: `in = parents + dropped + quarantined + pending`."""
+
+    name: str
+    in_: int
+    out: int
+    parents: int
+    dropped: int
+    quarantined: int
+    pending: int
+    seconds: float
+
+    def check(self) -> None:
+        """Raise RunFailed when rows were lost or counted twice."""
+        settled = self.parents + self.dropped + self.quarantined + self.pending
+        if settled != self.in_:
+            raise RunFailed(
+                f"stage {self.name}: {self.in_} rows went in but {settled} are accounted for ({asdict(self)}); "
+                "this is a defect, please report it"
+            )
+
+
+def source_link() -> Link:
+    """The link every chain begins with: the listed input files."""
+    return Link(SOURCES, f"stages/{SOURCES}", tuple(SOURCE_COLUMNS.names))
+
+
+def chain_links(stages: Sequence[Stage]) -> list[Link]:
+    """Links of the sources and `stages`; each folder is named by everything its rows depend on."""
+    links = [source_link()]
+    upstream: list[str] = []
+    for stage in stages:
+        mark = stage.fingerprint(upstream)
+        upstream = [mark]
+        group_by = stage.group_by if isinstance(stage, RowStage) else ""
+        folder = f"stages/{stage.name}-{mark}"
+        links.append(Link(stage.name, folder, tuple(stage.schema.names), stage.needs, group_by))
+    return links
+
+
+def part_table(schema: pa.Schema, outcomes: Iterable[Outcome], seconds: dict[str, float]) -> pa.Table:
+    """One part: outcomes as rows of the record columns followed by `schema`, sorted by parent and key."""
+    untimed = dict(seconds)
+    rows = [_record(outcome) for outcome in outcomes]
+    rows.sort(key=lambda row: (row["parent"], row["key"]))
+    for row in rows:
+        row["seconds"] = untimed.pop(row["parent"], 0.0)
+    return pa.Table.from_pylist(rows, schema=pa.schema([*RECORD, *schema]))
+
+
+def _record(outcome: Outcome) -> Row:
+    if isinstance(outcome, Drop):
+        verdict = {"status": "dropped", "reason": outcome.reason, "detail": json.dumps(outcome.detail, sort_keys=True)}
+        return {"key": outcome.key, "parent": outcome.key, **verdict}
+    if isinstance(outcome, Fault):
+        fault = {"status": "quarantined", "reason": outcome.reason, "error": outcome.error}
+        return {"key": outcome.key, "parent": outcome.key, **fault}
+    return {**outcome, "status": "out"}
+
+
+def write_part(store: Store, link: Link, name: str, part: pa.Table) -> None:
+    """Commit one part under `name`."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(part, sink, compression="zstd")
+    store.write(f"{link.folder}/parts/{name}.parquet", sink.getvalue().to_pybytes())
+
+
+def ensure_table(store: Store, link: Link, schema: pa.Schema) -> None:
+    """Make sure the stage's table can be queried before its first commit."""
+    if not store.exists(f"{link.folder}/parts/schema.parquet"):
+        write_part(store, link, "schema", pa.schema([*RECORD, *schema]).empty_table())
+
+
+class Tables:
+    """The views of one chain; links whose stages never began are left out."""
+
+    def __init__(self, store: Store, links: Sequence[Link], memory_limit: str = "2GB") -> None:
+        self.store = store
+        self.db = duckdb.connect(config={"memory_limit": memory_limit})
+        if not store.is_local:
+            self.db.register_filesystem(store.fs)
+        self.links: list[Link] = []
+        for link in links:
+            if not store.exists(f"{link.folder}/parts/schema.parquet"):
+                break
+            self._view(link)
+
+    def _location(self, link: Link) -> str:
+        full = self.store.full(f"{link.folder}/parts/*.parquet")
+        location = full if self.store.is_local else str(self.store.fs.unstrip_protocol(full))
+        return location.replace("'", "''")
+
+    def _view(self, link: Link) -> None:
+        """Create the views of the next stage of the chain."""
+        name = link.name
+        self.db.execute(
+            f"CREATE VIEW parts_{name} AS SELECT * EXCLUDE filename "
+            f"FROM read_parquet('{self._location(link)}', filename = true) "
+            "QUALIFY filename = min(filename) OVER (PARTITION BY parent)"
+        )
+        self.db.execute(f"CREATE VIEW in_{name} AS {self._input(link)}")
+        self.db.execute(
+            f"CREATE VIEW settled_{name} AS SELECT p.* FROM parts_{name} p SEMI JOIN in_{name} i ON p.parent = i.key"
+        )
+        own = ["key", "parent", *link.columns]
+        carried = [c for c in self._columns(f"in_{name}") if c not in own]
+        columns = [f'p."{c}"' for c in own] + [f'i."{c}"' for c in carried]
+        self.db.execute(
+            f"CREATE VIEW out_{name} AS SELECT {', '.join(columns)} "
+            f"FROM parts_{name} p JOIN in_{name} i ON p.parent = i.key WHERE p.status = 'out'"
+        )
+        self.db.execute(
+            f"CREATE VIEW pending_{name} AS SELECT i.* FROM in_{name} i ANTI JOIN parts_{name} p ON p.parent = i.key"
+        )
+        self.links.append(link)
+
+    def _input(self, link: Link) -> str:
+        if not self.links:
+            columns = ", ".join(f"any_value({c}) AS {c}" for c in link.columns)
+            return f"SELECT parent AS key, {columns} FROM parts_{link.name} GROUP BY parent"
+        before = self.links[-1].name
+        if not link.group_by:
+            return f"SELECT * EXCLUDE parent FROM out_{before}"
+        columns = ", ".join(f'list("{c}" ORDER BY key) AS "{c}"' for c in link.needs)
+        return f'SELECT "{link.group_by}" AS key, {columns} FROM out_{before} GROUP BY "{link.group_by}"'
+
+    def _columns(self, view: str) -> list[str]:
+        return [row[0] for row in self.db.execute(f"DESCRIBE {view}").fetchall()]
+
+    def begin(self, link: Link, schema: pa.Schema) -> None:
+        """Add the next stage of the chain, creating its table when it is new."""
+        ensure_table(self.store, link, schema)
+        if link.name not in [known.name for known in self.links]:
+            self._view(link)
+
+    def batches(self, view: str, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Rows of a view sorted by key, as record batches of at most `rows`, streamed."""
+        chosen = ", ".join(f'"{c}"' for c in ("key", *columns))
+        cursor = self.db.cursor()
+        reader: Iterable[pa.RecordBatch] = cursor.execute(f"SELECT {chosen} FROM {view} ORDER BY key").to_arrow_reader(
+            rows
+        )
+        yield from reader
+
+    def table(self, view: str, columns: Sequence[str]) -> pa.Table:
+        """All rows of a view, sorted by key."""
+        chosen = ", ".join(f'"{c}"' for c in ("key", *columns))
+        return self.db.sql(f"SELECT {chosen} FROM {view} ORDER BY key").to_arrow_table()
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Rows of any query over the views, as dictionaries."""
+        found = self.db.execute(sql, list(parameters))
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+
+    def counts(self, name: str) -> Counts:
+        """Where every input key of a stage is; the sum is checked."""
+        sql = f"""
+            SELECT (SELECT count(*) FROM in_{name}) AS in_,
+                   count(*) FILTER (status = 'out') AS out,
+                   count(DISTINCT parent) FILTER (status = 'out') AS parents,
+                   count(*) FILTER (status = 'dropped') AS dropped,
+                   count(*) FILTER (status = 'quarantined') AS quarantined,
+                   (SELECT count(*) FROM pending_{name}) AS pending,
+                   coalesce(sum(seconds), 0.0) AS seconds
+            FROM settled_{name}"""
+        counts = Counts(name=name, **self.query(sql)[0])
+        counts.check()
+        return counts
