@@ -22,6 +22,7 @@ from infra.tables import part_table
 from infra.worker import ERROR_TAIL, Worker
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_AUTH_MODE", "token")  # only this user's processes may submit work
 LOCAL_RAY: dict[str, Any] = {
     "_node_ip_address": "127.0.0.1",  # nobody else is meant to reach it
     "include_dashboard": False,

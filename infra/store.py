@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -23,11 +24,16 @@ def is_external(source: str) -> bool:
     return "://" in source or Path(source).is_absolute()
 
 
+def open_source(url: str) -> AbstractContextManager[BinaryIO]:
+    """A local path or any fsspec URL, opened for reading bytes."""
+    opened: AbstractContextManager[BinaryIO] = fsspec.open(url, "rb")
+    return opened
+
+
 def read_source(url: str) -> bytes:
     """The bytes of a local path or any fsspec URL."""
-    with fsspec.open(url, "rb") as file:
-        data: bytes = file.read()
-    return data
+    with open_source(url) as file:
+        return file.read()
 
 
 class Store:

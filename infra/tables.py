@@ -191,10 +191,8 @@ class Tables:
     def batches(self, view: str, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Rows of a view sorted by key, as record batches of at most `rows`, streamed."""
         chosen = ", ".join(f'"{c}"' for c in ("key", *columns))
-        cursor = self.db.cursor()
-        reader: Iterable[pa.RecordBatch] = cursor.execute(f"SELECT {chosen} FROM {view} ORDER BY key").to_arrow_reader(
-            rows
-        )
+        found = self.db.cursor().sql(f"SELECT {chosen} FROM {view} ORDER BY key")
+        reader: pa.RecordBatchReader = found.to_arrow_reader(rows)
         yield from reader
 
     def table(self, view: str, columns: Sequence[str]) -> pa.Table:

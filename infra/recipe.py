@@ -1,0 +1,81 @@
+"""Recipes: one strict TOML file whose sections are the settings dataclasses of the stages.
+
+A key that no dataclass has is an error, with the nearest known name; so is a value of the wrong type.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from infra.errors import UsageError
+
+T = TypeVar("T")
+
+
+def load_recipe(kind: type[T], path: str | None = None, overrides: Iterable[str] = ()) -> T:
+    """The recipe in the file `path` (defaults where it is silent) with `section.key=value` overrides.
+
+    Raises UsageError that names the key at fault.
+    """
+    table: dict[str, Any] = {}
+    if path is not None:
+        try:
+            table = tomllib.loads(Path(path).read_text())
+        except FileNotFoundError as error:
+            raise UsageError(f"no recipe at {path}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"recipe {path} is not valid TOML: {error}") from error
+    for override in overrides:
+        _override(table, override)
+    return build(kind, table)
+
+
+def build(kind: type[T], table: dict[str, Any]) -> T:
+    """The settings dataclass `kind` filled from `table`; raises UsageError."""
+    _check_names(kind, table, "")
+    try:
+        return TypeAdapter(kind).validate_python(table)
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise UsageError(f"recipe: {found}") from error
+
+
+def _check_names(kind: type, table: dict[str, Any], where: str) -> None:
+    hints = get_type_hints(kind)
+    known = [field.name for field in fields(kind)]
+    for name, value in table.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {where}{near[0]}?" if near else f"known here: {', '.join(known)}"
+            raise UsageError(f"recipe: unknown key {where}{name}; {hint}")
+        if is_dataclass(hints[name]):
+            if not isinstance(value, dict):
+                raise UsageError(f"recipe: {where}{name} is a section with keys, not a value")
+            _check_names(hints[name], value, f"{where}{name}.")  # type: ignore[arg-type]
+
+
+def _override(table: dict[str, Any], text: str) -> None:
+    path, equals, value = text.partition("=")
+    if not equals or not path.strip():
+        raise UsageError(f"--set takes section.key=value, not {text!r}")
+    *sections, key = path.strip().split(".")
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"--set {text}: {section} is a value, not a section")
+    table[key] = _value(value.strip())
+
+
+def _value(text: str) -> Any:
+    """`text` as a TOML value, or as the plain string it is."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
