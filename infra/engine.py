@@ -14,7 +14,7 @@ from infra.pool import Pool
 from infra.progress import Progress
 from infra.stage import RowStage, Stage, TableStage
 from infra.store import LakeWorkspace, Store
-from infra.tables import Counts, Link, Tables, part_table, write_part
+from infra.tables import Counts, Link, Tables, has_table, part_table, replace_table, table_digest, write_part
 
 UNITS_PER_WORKER = 8  # small tables are cut finer, so that all workers have work and little is redone
 
@@ -81,28 +81,13 @@ def unit_name(keys: Iterable[str]) -> str:
 
 
 def _run_table(run: Run, stage: TableStage, link: Link) -> None:
-    """Recompute a table stage when its input changed; the digest of the input is kept in its part's name."""
+    """Recompute a table stage, unless its input is the one its table was made from."""
     rows = run.tables.table(f"in_{link.name}", stage.needs)
     run.progress.begin(link.name, rows.num_rows, 0)
-    name = f"table-{table_digest(rows)}"
-    parts = f"{link.folder}/parts/"
     run.lease.check(run.store)
-    old = [part for part in run.store.list(f"{link.folder}/parts", ".parquet") if part.startswith(parts + "table-")]
-    if parts + name + ".parquet" not in old:
-        part = part_table(stage.schema, stage.compute(rows), {})
-        write_part(run.store, link, name, part)
-    for stale in old:
-        if stale != parts + name + ".parquet":
-            run.store.remove(stale)
-
-
-def table_digest(table: pa.Table) -> str:
-    """A hash of a table's columns and rows, the same for equal content however it is chunked."""
-    sink = pa.BufferOutputStream()
-    whole = table.combine_chunks()
-    with pa.ipc.new_stream(sink, whole.schema) as writer:
-        writer.write_table(whole)
-    return hashlib.sha256(sink.getvalue()).hexdigest()[:20]
+    digest = table_digest(rows)
+    if not has_table(run.store, link, digest):
+        replace_table(run.store, link, digest, part_table(stage.schema, stage.compute(rows), {}))
 
 
 def _check_yield(run: Run, counts: Counts) -> None:

@@ -10,13 +10,19 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from infra.errors import UsageError
 
 T = TypeVar("T")
+
+
+class Settings:
+    """Base of every settings dataclass: pydantic refuses keys it does not have."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
 
 def load_recipe(kind: type[T], path: str | None = None, overrides: Iterable[str] = ()) -> T:
@@ -58,7 +64,7 @@ def _check_names(kind: type, table: dict[str, Any], where: str) -> None:
         if is_dataclass(hints[name]):
             if not isinstance(value, dict):
                 raise UsageError(f"recipe: {where}{name} is a section with keys, not a value")
-            _check_names(hints[name], value, f"{where}{name}.")  # type: ignore[arg-type]
+            _check_names(hints[name], value, f"{where}{name}.")
 
 
 def _override(table: dict[str, Any], text: str) -> None:

@@ -18,6 +18,8 @@ from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
+from infra.recipe import Settings
+
 Row = dict[str, Any]
 
 
@@ -63,7 +65,7 @@ class Workspace(Protocol):
 
 
 @dataclass(frozen=True)
-class Stage(ABC):
+class Stage(Settings, ABC):
     """Settings of one stage; what they say decides which earlier work can be reused."""
 
     name: ClassVar[str]

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,6 +35,33 @@ def read_source(url: str) -> bytes:
     """The bytes of a local path or any fsspec URL."""
     with open_source(url) as file:
         return file.read()
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """One listed file; `stamp` changes when its content may have."""
+
+    url: str
+    size_bytes: int
+    stamp: str
+
+
+def find_files(pattern: str) -> list[FileFacts]:
+    """The files below a folder, or those that a path or a glob names, sorted by URL."""
+    fs, base = fsspec.core.url_to_fs(pattern)
+    if fs.isdir(base):
+        found = fs.find(base, detail=True)
+    elif fs.exists(base):  # before globbing: a name may hold brackets
+        found = {base: fs.info(base)}
+    else:
+        found = {path: info for path, info in fs.glob(base, detail=True).items() if info["type"] == "file"}
+    prefix = "" if isinstance(fs, LocalFileSystem) else f"{pattern.partition('://')[0]}://"
+    return [FileFacts(prefix + path, int(info["size"] or 0), _stamp(info)) for path, info in sorted(found.items())]
+
+
+def _stamp(info: dict[str, Any]) -> str:
+    names = ("mtime", "ETag", "etag", "LastModified", "updated")
+    return next((str(info[name]) for name in names if info.get(name)), "")
 
 
 class Store:

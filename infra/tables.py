@@ -13,6 +13,7 @@ stages the views are, for each stage S:
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -75,6 +76,12 @@ class Counts:
             )
 
 
+def status_row(counts: Counts) -> dict[str, object]:
+    """Counts of one stage under the names the command line prints."""
+    facts = asdict(counts)
+    return {"name": facts.pop("name"), "in": facts.pop("in_"), **facts}
+
+
 def source_link() -> Link:
     """The link every chain begins with: the listed input files."""
     return Link(SOURCES, f"stages/{SOURCES}", tuple(SOURCE_COLUMNS.names))
@@ -120,10 +127,33 @@ def write_part(store: Store, link: Link, name: str, part: pa.Table) -> None:
     store.write(f"{link.folder}/parts/{name}.parquet", sink.getvalue().to_pybytes())
 
 
+def table_digest(table: pa.Table) -> str:
+    """A hash of a table's columns and rows, the same for equal content however it is chunked."""
+    sink = pa.BufferOutputStream()
+    whole = table.combine_chunks()
+    with pa.ipc.new_stream(sink, whole.schema) as writer:
+        writer.write_table(whole)
+    return hashlib.sha256(sink.getvalue()).hexdigest()[:20]
+
+
+def has_table(store: Store, link: Link, digest: str) -> bool:
+    """Whether the stage's one part is there and was made from input with this digest."""
+    return store.list(f"{link.folder}/parts", ".parquet")[1:] == [f"{link.folder}/parts/table-{digest}.parquet"]
+
+
+def replace_table(store: Store, link: Link, digest: str, part: pa.Table) -> None:
+    """Make `part` the whole of a stage's table."""
+    old = store.list(f"{link.folder}/parts", ".parquet")
+    write_part(store, link, f"table-{digest}", part)
+    for name in old:
+        if not name.endswith(("/0-schema.parquet", f"/table-{digest}.parquet")):
+            store.remove(name)
+
+
 def ensure_table(store: Store, link: Link, schema: pa.Schema) -> None:
     """Make sure the stage's table can be queried before its first commit."""
-    if not store.exists(f"{link.folder}/parts/schema.parquet"):
-        write_part(store, link, "schema", pa.schema([*RECORD, *schema]).empty_table())
+    if not store.exists(f"{link.folder}/parts/0-schema.parquet"):
+        write_part(store, link, "0-schema", pa.schema([*RECORD, *schema]).empty_table())
 
 
 class Tables:
@@ -136,7 +166,7 @@ class Tables:
             self.db.register_filesystem(store.fs)
         self.links: list[Link] = []
         for link in links:
-            if not store.exists(f"{link.folder}/parts/schema.parquet"):
+            if not store.exists(f"{link.folder}/parts/0-schema.parquet"):
                 break
             self._view(link)
 

@@ -65,7 +65,8 @@ class Pack(RowStage):
         """The function that writes the tar of one group of pairs."""
 
         def pack(group: Row) -> Iterable[Row]:
-            members = [dict(zip(self.needs, values, strict=True)) for values in zip(*map(group.get, self.needs))]
+            columns = [group[name] for name in self.needs]
+            members = [dict(zip(self.needs, values, strict=True)) for values in zip(*columns, strict=True)]
             members.sort(key=lambda member: member["position"])
             data = tar_bytes([sample(member, workspace) for member in members])
             first = members[0]

@@ -1,0 +1,182 @@
+"""What each command of the command line does: call a flow or read a lake, then print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from flows import environment
+from infra import lake as lakes
+from infra.lease import hold_lease
+from infra.store import Store, find_files
+from infra.tables import Counts, status_row
+from shards import manifest as manifests
+
+environment.prepare()
+
+
+def run(videos: str, lake: str, recipe: str | None, overrides: Sequence[str]) -> None:
+    """`uvr run`: prints the funnel, then the manifest's path on the last line."""
+    from flows.synthesize_pairs import synthesize_pairs
+
+    manifest = synthesize_pairs(videos, lake, recipe, list(overrides))
+    _, tables = lakes.open_tables(lake)
+    print_funnel(lakes.funnel(tables))
+    _print_shortage(manifests.load_manifest(manifest))
+    print(manifest)
+
+
+def status(lake: str, as_json: bool) -> None:
+    """`uvr status`."""
+    record, tables = lakes.open_tables(lake)
+    counts = lakes.funnel(tables)
+    if as_json:
+        print_json({"stages": [status_row(stage) for stage in counts], "release": record.release})
+        return
+    print_funnel(counts)
+    print(f"release: {record.release or 'none yet'}")
+
+
+def quarantine(lake: str, stage: str | None, as_json: bool) -> None:
+    """`uvr quarantine`."""
+    rows = lakes.quarantined(lakes.open_tables(lake)[1], stage)
+    print_rows(rows, ("stage", "source", "key", "reason", "error"), as_json)
+
+
+def dropped(lake: str, stage: str | None, as_json: bool) -> None:
+    """`uvr dropped`."""
+    rows = lakes.dropped(lakes.open_tables(lake)[1], stage)
+    print_rows(rows, ("stage", "source", "key", "reason", "detail"), as_json)
+
+
+def requeue(lake: str, stage: str | None, reason: str | None) -> None:
+    """`uvr requeue`."""
+    store = Store(lake)
+    record = lakes.load_record(store)
+    with hold_lease(store) as lease:
+        rows = lakes.requeue(store, lease, record.links, stage, reason)
+    print(f"{rows} rows are pending again; the next `uvr run` does them")
+
+
+def explain(wanted: str, lake: str, as_json: bool) -> None:
+    """`uvr explain`."""
+    rows = lakes.explain(lakes.open_tables(lake)[1], wanted)
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        print(f"{row['stage']}: {row['status']}" + (f" ({row['reason']})" if "reason" in row else ""))
+        for name, value in row.items():
+            if name not in ("stage", "status", "reason"):
+                print(f"    {name:18} {_short(value)}")
+
+
+def train(release: str, out: str, recipe: str | None, overrides: Sequence[str]) -> None:
+    """`uvr train`."""
+    from flows.recipe import Recipe
+    from infra.recipe import load_recipe
+    from train.loop import train as train_model
+
+    report = train_model(release, out, load_recipe(Recipe, recipe, overrides).train)
+    print_json(asdict(report))
+
+
+def evaluate(model: str, data: str, out: str) -> None:
+    """`uvr eval`."""
+    from flows.train_and_eval import score
+
+    print(score(model, manifest_of(data), out))
+
+
+def demo(out: str, videos: int, overrides: Sequence[str]) -> None:
+    """`uvr demo`: ends with paths to look at."""
+    from flows.demo import run_demo
+
+    run_demo(Path(out).resolve(), videos, list(overrides))
+
+
+def release_list(lake: str, as_json: bool) -> None:
+    """`uvr release list`."""
+    found = [file.url for file in find_files(f"{Store(lake).url}/releases/*/manifest.json")]
+    releases = [manifests.load_manifest(path) for path in found]
+    if as_json:
+        print_json(
+            [
+                {"release_id": r.release_id, "manifest": p, "pairs": r.pairs()}
+                for p, r in zip(found, releases, strict=True)
+            ]
+        )
+        return
+    for path, release in zip(found, releases, strict=True):
+        total = sum(shard.samples for shard in release.shards)
+        print(f"{release.release_id}  {total} pairs in {len(release.shards)} shards  {path}")
+
+
+def release_verify(path: str) -> None:
+    """`uvr release verify`."""
+    release = manifests.verify(path)
+    size = sum(shard.bytes for shard in release.shards)
+    pairs = sum(shard.samples for shard in release.shards)
+    print(f"release {release.release_id} is whole: {pairs} pairs in {len(release.shards)} shards, {size:,} bytes read")
+
+
+def manifest_of(data: str) -> str:
+    """The manifest that `data` (a release's folder or its manifest) means."""
+    return data if data.endswith(".json") else f"{data.rstrip('/')}/manifest.json"
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+
+
+def print_funnel(counts: Iterable[Counts]) -> None:
+    """Where the rows of every stage went, as a table with bars."""
+    table = Table(title="funnel", title_justify="left", box=None)
+    table.add_column("stage")
+    for name in ("in", "out", "dropped", "quarantined", "pending", "seconds"):
+        table.add_column(name, justify="right")
+    table.add_column("kept", justify="left")
+    for stage in counts:
+        share = stage.parents / stage.in_ if stage.in_ else 1.0
+        numbers = (stage.in_, stage.out, stage.dropped, stage.quarantined, stage.pending)
+        table.add_row(stage.name, *map(str, numbers), f"{stage.seconds:.1f}", f"{'█' * round(20 * share)} {share:.0%}")
+    _console().print(table)
+
+
+def _print_shortage(release: manifests.Manifest) -> None:
+    missing = release.facts["shortage"]
+    if missing:
+        tasks = ", ".join(f"{task} {count}" for task, count in missing.items())
+        print(f"shortage: the clips could not fill the quotas of {tasks} pairs")
+
+
+def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+    """Rows as JSON or as a table."""
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(box=None)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_short(row[column]) for column in columns))
+    _console().print(table)
+    print(f"{len(rows)} rows")
+
+
+def _console() -> Console:
+    # A pipe has no width of its own; tables must not be folded to 80 columns there.
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
+
+
+def _short(value: Any) -> str:
+    text = "" if value is None else str(value).strip().splitlines()[-1] if str(value).strip() else ""
+    return text if len(text) <= 300 else text[:297] + "..."

@@ -1,0 +1,76 @@
+"""The recipe: every setting of every stage in one tree, and the chain of stages it stands for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from filters.picture import Quality
+from synth.caption import Captions
+from synth.cut import Cut
+from synth.excerpts import Excerpts
+from synth.probe import Probe
+from synth.query import Queries
+from synth.scan import Scan
+from synth.spans import Spans
+
+from filters.exact import ExactDuplicates
+from infra.recipe import Settings
+from infra.stage import Stage
+from shards.layout import Layout
+from shards.writer import Pack
+from synth.tasks import Pairs
+from train.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class RunSettings(Settings):
+    """How a run is carried out; nothing here changes what it makes."""
+
+    workers: int = 0  # Ray workers; 0: one per CPU
+    ray_address: str = "local"  # "local" starts Ray on this machine; else a cluster's address
+    min_yield: float = 0.05  # a stage that keeps a smaller share of its rows fails the run
+
+
+@dataclass(frozen=True)
+class Recipe(Settings):
+    """One section per stage, in the order they run, then how to run and how to train."""
+
+    probe: Probe = field(default_factory=Probe)
+    exact: ExactDuplicates = field(default_factory=ExactDuplicates)
+    scan: Scan = field(default_factory=Scan)
+    spans: Spans = field(default_factory=Spans)
+    quality: Quality = field(default_factory=Quality)
+    cut: Cut = field(default_factory=Cut)
+    excerpts: Excerpts = field(default_factory=Excerpts)
+    captions: Captions = field(default_factory=Captions)
+    queries: Queries = field(default_factory=Queries)
+    pairs: Pairs = field(default_factory=Pairs)
+    layout: Layout = field(default_factory=Layout)
+    pack: Pack = field(default_factory=Pack)
+    run: RunSettings = field(default_factory=RunSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+
+    def chain(self) -> list[Stage]:
+        """The stages in order; each works on what the one before it put out.
+
+        Cheap before expensive: nothing is encoded or captioned that a cheaper filter would have dropped.
+        """
+        return [
+            self.probe,
+            self.exact,
+            self.scan,
+            self.spans,
+            self.quality,
+            self.cut,
+            self.excerpts,
+            self.captions,
+            self.queries,
+            self.pairs,
+            self.layout,
+            self.pack,
+        ]
+
+    def synthesis(self) -> dict[str, Any]:
+        """The settings that decide what a release holds, by stage."""
+        return {stage.name: asdict(stage) for stage in self.chain()}

@@ -1,0 +1,95 @@
+"""Videos to a release: the synthesis chain as one Prefect flow, one task per stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.recipe import Recipe
+from infra.engine import Run, run_stage
+from infra.errors import RunFailed
+from infra.lake import RunRecord, funnel, save_record
+from infra.lease import hold_lease
+from infra.pool import Pool
+from infra.progress import Progress
+from infra.recipe import load_recipe
+from infra.store import Store
+from infra.tables import (
+    SOURCE_COLUMNS,
+    SOURCES,
+    Counts,
+    Tables,
+    chain_links,
+    ensure_table,
+    part_table,
+    replace_table,
+    status_row,
+    table_digest,
+)
+from shards.manifest import publish
+from synth.ingest import list_sources
+from synth.tasks import quotas, shortage
+
+
+@flow(name="synthesize-pairs")
+def synthesize_pairs(videos: str, lake: str, recipe_path: str | None = None, overrides: Sequence[str] = ()) -> str:
+    """Run every stage over `videos` and publish the release; returns the manifest's location.
+
+    What the lake already holds is not done again. Raises UsageError before anything starts when the
+    recipe or the videos are wrong, RunFailed when the run cannot go on.
+    """
+    recipe = load_recipe(Recipe, recipe_path, overrides)
+    listed = list_sources(videos)
+    store = Store(lake)
+    stages = recipe.chain()
+    links = chain_links(stages)
+    with hold_lease(store) as lease, Progress() as progress, Pool(recipe.run.workers, recipe.run.ray_address) as pool:
+        save_record(store, RunRecord(tuple(links), asdict(recipe)))
+        ensure_table(store, links[0], SOURCE_COLUMNS)
+        listing = part_table(SOURCE_COLUMNS, listed, {})
+        replace_table(store, links[0], table_digest(listing), listing)
+        tables = Tables(store, links)
+        progress.end(tables.counts(SOURCES))
+        run = Run(store, lease, pool, tables, progress, recipe.run.min_yield)
+        for stage, link in zip(stages, links[1:], strict=True):
+            _as_task(stage.name, lambda stage=stage, link=link: run_stage(run, stage, link))()
+        manifest: str = _as_task("publish", lambda: _publish(run, recipe))()
+        save_record(store, RunRecord(tuple(links), asdict(recipe), f"{store.url}/{manifest}"))
+    return f"{store.url}/{manifest}"
+
+
+def _as_task(name: str, work: Callable[[], Any]) -> Callable[[], Any]:
+    # Resuming is the anti-join's business: Prefect must neither cache nor store what a stage returns.
+    return task(name=name, cache_policy=NO_CACHE, persist_result=False)(work)
+
+
+def _publish(run: Run, recipe: Recipe) -> str:
+    counts = funnel(run.tables)
+    packed = counts[-1]
+    if packed.quarantined:
+        bad = run.tables.query("SELECT key, error FROM settled_pack WHERE status = 'quarantined' LIMIT 1")[0]
+        raise RunFailed(f"{packed.quarantined} shards could not be written, so nothing was released: {bad['error']}")
+    made = {
+        row["task"]: row["pairs"]
+        for row in run.tables.query("SELECT task, count(*) AS pairs FROM out_pairs GROUP BY task")
+    }
+    wanted = quotas(recipe.pairs.target_pairs, next(c.in_ for c in counts if c.name == "pairs"))
+    facts = {
+        "recipe": recipe.synthesis(),
+        "fingerprints": {link.name: link.folder.rsplit("-", 1)[-1] for link in run.tables.links[1:]},
+        "funnel": [_without_seconds(stage) for stage in counts],
+        "quotas": wanted,
+        "shortage": shortage(wanted, made),
+    }
+    return publish(run.store, run.lease, run.tables.query("SELECT * FROM out_pack ORDER BY key"), facts)
+
+
+def _without_seconds(counts: Counts) -> dict[str, Any]:
+    """Counts as they stand in a manifest: the same for the same release, however long it took."""
+    facts = status_row(counts)
+    del facts["seconds"]
+    return facts

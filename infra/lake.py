@@ -1,0 +1,163 @@
+"""What a lake knows about its last run: status, bad rows, dropped rows, and the story of any id."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from infra.errors import UsageError
+from infra.lease import Lease
+from infra.stage import Row
+from infra.store import Store
+from infra.tables import SOURCES, Counts, Link, Tables, write_part
+
+RUN_RECORD = "run.json"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The chain of the last run and the release it published, if it got that far."""
+
+    links: tuple[Link, ...]
+    recipe: dict[str, Any]
+    release: str | None = None
+
+
+def save_record(store: Store, record: RunRecord) -> None:
+    """Make `record` what the lake knows about its last run."""
+    store.write(RUN_RECORD, json.dumps(asdict(record), indent=1, sort_keys=True).encode())
+
+
+def load_record(store: Store) -> RunRecord:
+    """The record of the last run; raises UsageError when the folder is no lake."""
+    try:
+        body = json.loads(store.read(RUN_RECORD))
+    except FileNotFoundError as error:
+        raise UsageError(f"{store.url} is not a lake: no run has begun there (see `uvr run`)") from error
+    links = [{**link, "columns": tuple(link["columns"]), "needs": tuple(link["needs"])} for link in body["links"]]
+    return RunRecord(tuple(Link(**link) for link in links), body["recipe"], body["release"])
+
+
+def open_tables(lake: str) -> tuple[RunRecord, Tables]:
+    """The last run's record and the views of the stages it began."""
+    store = Store(lake)
+    record = load_record(store)
+    return record, Tables(store, record.links)
+
+
+def funnel(tables: Tables) -> list[Counts]:
+    """Counts of every stage that began, in order."""
+    return [tables.counts(link.name) for link in tables.links]
+
+
+def unsettled(tables: Tables, status: str, stage: str | None = None) -> list[Row]:
+    """Rows of all stages (or one) with `status`, each with stage, key, source, reason, error and detail."""
+    names = [link.name for link in tables.links]
+    if stage is not None and stage not in names:
+        raise UsageError(f"no stage {stage!r} in this lake; stages: {', '.join(names)}")
+    rows: list[Row] = []
+    for link in tables.links:
+        if stage not in (None, link.name):
+            continue
+        source = "NULL" if link.group_by else "i.source"
+        if link.name == SOURCES:
+            source = "coalesce(i.source, p.key)"  # a bad entry of an input manifest has no file
+        rows += tables.query(
+            f"SELECT '{link.name}' AS stage, p.key, {source} AS source, p.reason, p.error, p.detail "
+            f"FROM settled_{link.name} p JOIN in_{link.name} i ON p.parent = i.key "
+            "WHERE p.status = ? ORDER BY source, p.key",
+            [status],
+        )
+    return rows
+
+
+def quarantined(tables: Tables, stage: str | None = None) -> list[Row]:
+    """Rows that could not be done: stage, key, source, reason, error."""
+    return [{k: v for k, v in row.items() if k != "detail"} for row in unsettled(tables, "quarantined", stage)]
+
+
+def dropped(tables: Tables, stage: str | None = None) -> list[Row]:
+    """Rows that a filter turned away: stage, key, source, reason, detail (its scores)."""
+    rows = unsettled(tables, "dropped", stage)
+    return [
+        {**{k: row[k] for k in ("stage", "key", "source", "reason")}, "detail": json.loads(row["detail"])}
+        for row in rows
+    ]
+
+
+def requeue(store: Store, lease: Lease, links: Sequence[Link], stage: str | None, reason: str | None) -> int:
+    """Forget quarantined rows (of a stage, with a reason), so that the next run does them again.
+
+    The listing of sources is made anew by every run and needs no requeue. Returns the rows forgotten.
+    """
+    names = [link.name for link in links[1:]]
+    if stage is not None and stage not in names:
+        raise UsageError(f"no stage {stage!r} in this lake; stages: {', '.join(names)}")
+    forgotten = 0
+    for link in links[1:]:
+        if stage not in (None, link.name):
+            continue
+        for name in store.list(f"{link.folder}/parts", ".parquet"):
+            lease.check(store)
+            forgotten += _forget(store, link, name, reason)
+    return forgotten
+
+
+def _forget(store: Store, link: Link, name: str, reason: str | None) -> int:
+    part = pq.read_table(io.BytesIO(store.read(name)))
+    bad = pc.equal(part["status"], "quarantined")
+    if reason is not None:
+        bad = pc.and_(bad, pc.fill_null(pc.equal(part["reason"], reason), False))
+    count: int = pc.sum(bad).as_py() or 0
+    if count:
+        kept: pa.Table = part.filter(pc.invert(bad))
+        write_part(store, link, name.rsplit("/", 1)[-1].removesuffix(".parquet"), kept)
+    return count
+
+
+def explain(tables: Tables, wanted: str) -> list[Row]:
+    """The story of a source path, video, clip, pair or shard id: its rows from source to shard, in order.
+
+    Ancestors come from following `parent` up, descendants from following it down.
+    """
+    keys = {wanted} | {row["key"] for row in _sources_named(tables, wanted)}
+    found: dict[tuple[int, str, str], Row] = {}
+    upward = set(keys)
+    for depth in reversed(range(len(tables.links))):
+        for row in _rows(tables, depth, "key", upward):
+            found[depth, row["parent"], row["key"]] = row
+            upward.add(row["parent"])
+    downward = set(keys)
+    for depth in range(len(tables.links)):
+        for row in _rows(tables, depth, "parent", downward):
+            found[depth, row["parent"], row["key"]] = row
+            downward.add(row["key"])
+    if not found:
+        raise UsageError(
+            f"nothing in this lake is called {wanted!r}; ids stand in `uvr dropped`, `uvr quarantine` and shards"
+        )
+    return [{"stage": tables.links[depth].name, **found[depth, parent, key]} for depth, parent, key in sorted(found)]
+
+
+def _sources_named(tables: Tables, wanted: str) -> list[Row]:
+    return tables.query(
+        f"SELECT key FROM in_{SOURCES} WHERE source = ? OR ends_with(source, ?)", [wanted, "/" + wanted.lstrip("./")]
+    )
+
+
+def _rows(tables: Tables, depth: int, column: str, keys: set[str]) -> list[Row]:
+    link = tables.links[depth]
+    own = ", ".join(f'"{name}"' for name in link.columns)
+    rows = tables.query(
+        f"SELECT key, parent, status, reason, error, detail{', ' + own if own else ''} FROM settled_{link.name} "
+        f"WHERE {column} IN (SELECT unnest(?)) ORDER BY parent, key",
+        [sorted(keys)],
+    )
+    return [{name: value for name, value in row.items() if value is not None} for row in rows]

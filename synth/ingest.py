@@ -1,0 +1,101 @@
+"""Lists the input: which videos a run is about, with their weak captions where there are any."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from infra.errors import UsageError
+from infra.stage import Drop, Fault, Outcome
+from infra.store import FileFacts, find_files, is_external, read_source
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".flv", ".wmv"}
+    | {".ogv", ".3gp", ".asf", ".y4m"}
+)
+MANIFEST_SUFFIXES = (".csv", ".jsonl", ".parquet")
+PATH_COLUMNS = ("path", "video", "file", "filename", "url", "source")
+CAPTION_COLUMNS = ("caption", "weak_caption", "text", "title")
+
+
+def list_sources(videos: str) -> list[Outcome]:
+    """One outcome per listed video: a row of the sources table, or why it is none.
+
+    `videos` is a folder (searched to its depth), a glob, one video, or a CSV / JSONL / Parquet
+    manifest with a path column and optionally a caption column; paths in a manifest may be relative
+    to it. Raises UsageError when nothing is found.
+    """
+    if videos.lower().endswith(MANIFEST_SUFFIXES):
+        outcomes = list(_from_manifest(videos))
+    else:
+        files = [file for file in find_files(videos) if PurePosixPath(file.url).suffix.lower() in VIDEO_SUFFIXES]
+        outcomes = [_row(file, None) for file in files]
+    if not outcomes:
+        raise UsageError(f"no videos at {videos}: name a folder, a glob or a manifest ({', '.join(MANIFEST_SUFFIXES)})")
+    return outcomes
+
+
+def source_key(file: FileFacts) -> str:
+    """The key of one version of one file; another size or modification time makes another key."""
+    text = f"{file.url}\n{file.size_bytes}\n{file.stamp}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _row(file: FileFacts, caption: str | None) -> Outcome:
+    key = source_key(file)
+    return {"key": key, "parent": key, "source": file.url, "size_bytes": file.size_bytes, "weak_caption": caption}
+
+
+def _from_manifest(manifest: str) -> Iterator[Outcome]:
+    entries = _entries(manifest)
+    if not entries:
+        return
+    path_column = _column(entries[0], PATH_COLUMNS)
+    if path_column is None:
+        raise UsageError(f"{manifest} has no path column; name one of {', '.join(PATH_COLUMNS)}")
+    caption_column = _column(entries[0], CAPTION_COLUMNS)
+    folder = manifest.rsplit("/", 1)[0] if "/" in manifest else "."
+    seen: set[str] = set()
+    for number, entry in enumerate(entries, 1):
+        path = str(entry.get(path_column) or "").strip()
+        entry_key = f"{manifest}#{number}"
+        if not path:
+            yield Fault(entry_key, "no_path", f"entry {number} of {manifest} names no file")
+            continue
+        found = find_files(path if is_external(path) else f"{folder}/{path}")
+        if len(found) != 1:
+            yield Fault(entry_key, "missing_file", f"entry {number} of {manifest} names {path}, which is no file")
+        elif found[0].url in seen:
+            yield Drop(entry_key, "listed_twice", {"duplicate_of": found[0].url})
+        else:
+            seen.add(found[0].url)
+            caption = str(entry.get(caption_column) or "").strip() if caption_column else ""
+            yield _row(found[0], caption or None)
+
+
+def _column(entry: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if name in entry), None)
+
+
+def _entries(manifest: str) -> list[dict[str, Any]]:
+    try:
+        data = read_source(manifest)
+    except FileNotFoundError as error:
+        raise UsageError(f"no manifest at {manifest}") from error
+    if manifest.endswith(".parquet"):
+        table: list[dict[str, Any]] = pq.read_table(io.BytesIO(data)).to_pylist()
+        return table
+    text = data.decode("utf-8-sig")
+    if manifest.endswith(".csv"):
+        return list(csv.DictReader(io.StringIO(text)))
+    try:
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{manifest} is not JSONL: {error}") from error
