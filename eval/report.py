@@ -1,0 +1,64 @@
+"""Evaluation reports as JSON for programs and as a Markdown table for people; the same scores, the same bytes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from eval.heldout import HeldOutReport, TaskScores
+from infra.store import Store
+
+HEADER = (
+    "| task | queries | corpus | R@1 | 95% of R@1 | R@5 | R@10 | hit@1 | hit@10 | chance R@1 | R@1 / chance |",
+    "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+)
+
+
+def to_json(report: HeldOutReport) -> str:
+    """All scores, with the metrics under their names: `R@1`, `hit@1`, `chance R@1`."""
+    body = asdict(report) | {"tasks": [_task(scores) for scores in report.tasks]}
+    return json.dumps(body, indent=1) + "\n"
+
+
+def to_markdown(report: HeldOutReport) -> str:
+    """A table with one row per task, in percent."""
+    title = f"# Held-out retrieval\n\nRelease {report.release_id}, split {report.split}.\n"
+    notes = (
+        "R@k is recall: the share of a query's positives among its first k results. hit@k is whether any is.\n"
+        "Chance is the expectation under a random ranking. The interval is a bootstrap over queries."
+    )
+    return "\n".join([title, *HEADER, *map(_row, report.tasks), "", notes, ""])
+
+
+def write_report(report: HeldOutReport, out_dir: str) -> tuple[str, str]:
+    """Write `heldout.json` and `heldout.md` into `out_dir`; returns their paths."""
+    store = Store(out_dir)
+    store.write("heldout.md", to_markdown(report).encode())
+    store.write("heldout.json", to_json(report).encode())
+    return str(Path(out_dir) / "heldout.json"), str(Path(out_dir) / "heldout.md")
+
+
+def _task(scores: TaskScores) -> dict[str, object]:
+    named = {
+        f"{prefix}@{k}": value
+        for prefix, values in (
+            ("R", scores.recall),
+            ("hit", scores.hit),
+            ("chance R", scores.chance_recall),
+            ("chance hit", scores.chance_hit),
+        )
+        for k, value in values.items()
+    }
+    facts = {name: getattr(scores, name) for name in ("task", "queries", "corpus", "positives")}
+    return {**facts, **named, "R@1 95%": scores.recall_1_interval, "R@1 / chance": scores.ratio_to_chance}
+
+
+def _row(scores: TaskScores) -> str:
+    low, high = scores.recall_1_interval
+    shares = (scores.recall[5], scores.recall[10], scores.hit[1], scores.hit[10], scores.chance_recall[1])
+    return (
+        f"| {scores.task} | {scores.queries} | {scores.corpus} | {scores.recall[1]:.1%} | {low:.1%} to {high:.1%} | "
+        + " | ".join(f"{share:.1%}" for share in shares)
+        + f" | {scores.ratio_to_chance:.1f} |"
+    )

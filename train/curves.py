@@ -1,0 +1,58 @@
+"""The picture of a training run: loss and scores by task, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")  # no display on servers
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from shards.records import TASKS
+
+SMOOTHING = 0.9  # weight of the past in the running mean that is drawn
+PANELS = (
+    ("loss", "Loss", "symmetric InfoNCE"),
+    ("positive_score", "Positive score", "mean cosine, query and its target"),
+    ("negative_gap", "Gap to the best negative", "cosine difference, mean over queries"),
+)
+COLORS = dict(zip(TASKS, ("#4e79a7", "#76b7b2", "#e15759", "#f28e2b", "#b07aa1", "#59a14f", "#9c755f"), strict=True))
+
+
+def draw_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw the logged steps into the PNG file `path`: one panel a measure, one line a task."""
+    figure, axes = plt.subplots(1, len(PANELS), figsize=(15, 4.6), layout="constrained")
+    tasks = [task for task in TASKS if any(entry["task"] == task for entry in log)]
+    for axis, (measure, title, unit) in zip(axes, PANELS, strict=True):
+        _style(axis, title, unit)
+        for task in tasks:
+            steps = [entry["step"] for entry in log if entry["task"] == task]
+            values = [entry[measure] for entry in log if entry["task"] == task]
+            axis.plot(steps, values, color=COLORS[task], alpha=0.15, linewidth=0.8)
+            axis.plot(steps, running_mean(values, SMOOTHING), color=COLORS[task], linewidth=1.8, label=task)
+    axes[0].set_ylim(bottom=0)
+    axes[-1].axhline(0, color="#999999", linewidth=0.8, linestyle=":")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(tasks), frameon=False)
+    figure.savefig(path, dpi=110, metadata={"Software": ""})
+    plt.close(figure)
+
+
+def running_mean(values: Sequence[float], memory: float) -> list[float]:
+    """Exponential running mean of `values`, corrected for its start (Kingma and Ba, 2015, section 3)."""
+    mean, means = 0.0, []
+    for count, value in enumerate(values, start=1):
+        mean = memory * mean + (1 - memory) * value
+        means.append(mean / (1 - memory**count))
+    return means
+
+
+def _style(axis: Axes, title: str, unit: str) -> None:
+    axis.set_title(title, loc="left", fontsize=12, fontweight="bold")
+    axis.set_xlabel("step")
+    axis.set_ylabel(unit)
+    axis.grid(color="#e6e6e6", linewidth=0.8)
+    axis.spines[["top", "right"]].set_visible(False)
