@@ -12,24 +12,29 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flows import environment
+from flows.environment import prefect_server
 from infra import lake as lakes
 from infra.lease import hold_lease
 from infra.store import Store, find_files
 from infra.tables import Counts, status_row
 from shards import manifest as manifests
 
-environment.prepare()
-
 
 def run(videos: str, lake: str, recipe: str | None, overrides: Sequence[str]) -> None:
     """`uvr run`: prints the funnel, then the manifest's path on the last line."""
-    from flows.synthesize_pairs import synthesize_pairs
+    with prefect_server():
+        from flows.synthesize_pairs import synthesize_pairs
 
-    manifest = synthesize_pairs(videos, lake, recipe, list(overrides))
-    _, tables = lakes.open_tables(lake)
-    print_funnel(lakes.funnel(tables))
-    _print_shortage(manifests.load_manifest(manifest))
+        manifest = synthesize_pairs(videos, lake, recipe, list(overrides))
+    print_release(lake, manifest)
+
+
+def print_release(lake: str, manifest: str) -> None:
+    """The funnel that led to a release, what it lacks, and last where it is."""
+    print_funnel(lakes.funnel(lakes.open_tables(lake)[1]))
+    if missing := manifests.load_manifest(manifest).facts["shortage"]:
+        tasks = ", ".join(f"{task} {count}" for task, count in missing.items())
+        print(f"shortage: the clips could not fill the quotas by {tasks} pairs")
     print(manifest)
 
 
@@ -97,9 +102,10 @@ def evaluate(model: str, data: str, out: str) -> None:
 
 def demo(out: str, videos: int, overrides: Sequence[str]) -> None:
     """`uvr demo`: ends with paths to look at."""
-    from flows.demo import run_demo
+    with prefect_server():
+        from flows.demo import run_demo
 
-    run_demo(Path(out).resolve(), videos, list(overrides))
+        run_demo(Path(out).resolve(), videos, list(overrides))
 
 
 def release_list(lake: str, as_json: bool) -> None:
@@ -149,13 +155,6 @@ def print_funnel(counts: Iterable[Counts]) -> None:
         numbers = (stage.in_, stage.out, stage.dropped, stage.quarantined, stage.pending)
         table.add_row(stage.name, *map(str, numbers), f"{stage.seconds:.1f}", f"{'█' * round(20 * share)} {share:.0%}")
     _console().print(table)
-
-
-def _print_shortage(release: manifests.Manifest) -> None:
-    missing = release.facts["shortage"]
-    if missing:
-        tasks = ", ".join(f"{task} {count}" for task, count in missing.items())
-        print(f"shortage: the clips could not fill the quotas of {tasks} pairs")
 
 
 def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:

@@ -49,7 +49,8 @@ def test_stages_survive_the_way_to_a_worker() -> None:
 
 
 def test_help_needs_no_heavy_import() -> None:
-    script = "import sys; import flows.cli; print([m for m in ('torch', 'ray', 'prefect', 'cv2', 'duckdb') if m in sys.modules])"
+    heavy = ("torch", "ray", "prefect", "cv2", "duckdb")
+    script = f"import sys; import flows.cli; print([m for m in {heavy} if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
 

@@ -91,7 +91,9 @@ def test_splits_share_no_source_video(manifest: str) -> None:
     videos: dict[str, set[str]] = {"train": set(), "val": set()}
     for shard in opened.shards:
         videos[shard.split] |= {pair.video_id for pair in read_pairs([opened.path(shard)])}
-    assert videos["train"] and videos["val"] and not videos["train"] & videos["val"]
+    assert videos["train"]
+    assert videos["val"]
+    assert not videos["train"] & videos["val"]
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove", "recount"])
