@@ -1,7 +1,7 @@
 """What a video file says about itself: container, codec, size, length.
 
-`open_video` is the one place where containers are opened; what FFmpeg says about a broken file
-becomes a RowError with a stable reason here.
+`open_video` is the one place where videos are opened for reading; what FFmpeg says about a broken
+file becomes a RowError with a stable reason here.
 """
 
 from __future__ import annotations
@@ -10,25 +10,28 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from infra.errors import RowError
 
-# First bytes of the containers whose index can be missing; the rest of FFmpeg's refusals are no video at all.
-_CONTAINER_MAGIC = {b"ftyp": 4, b"moov": 4, b"mdat": 4, b"\x1aE\xdf\xa3": 0, b"RIFF": 0, b"GIF8": 0}
+# First bytes, and where they stand, of containers that are known but may be incomplete.
+_CONTAINER_MAGIC = ((b"ftyp", 4), (b"moov", 4), (b"mdat", 4), (b"\x1aE\xdf\xa3", 0), (b"RIFF", 0), (b"GIF8", 0))
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """Facts of one video file, from its container alone (nothing is decoded but one frame for the rotation).
+    """Facts of one video file, from its container; one frame is decoded for the rotation.
 
-    `width` and `height` are display pixels after rotation; `rotation_deg` is the clockwise turn, in
-    {0, 90, 180, 270}, that the player is asked to make; `declared_frames` is 0 where the container
-    does not say (webm, mkv); `fps` is the average frame rate.
+    `width` and `height` are display pixels after rotation; `rotation_deg` is the clockwise turn that
+    a player makes, in [0, 360); `fps` is the average rate, 0.0 where unknown; `declared_frames` is 0
+    where the container does not count them (webm, mkv); `duration_s` is the video stream's own where
+    the container gives it.
     """
 
     container: str
@@ -42,22 +45,53 @@ class MediaInfo:
     has_audio: bool
 
 
-def _refusal(source: str | bytes, error: Exception) -> RowError:
-    """Why FFmpeg could not open `source`, told apart by its size and its first bytes."""
-    if isinstance(source, bytes):
-        head, size = source[:16], len(source)
-    else:
-        file = Path(source)
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            head = stream.read(16)
-    if size == 0:
-        return RowError("empty_file", "the file has zero bytes")
-    if any(head[at : at + len(magic)] == magic for magic, at in _CONTAINER_MAGIC.items()):
-        return RowError(
-            "unreadable_container", f"the container's index is missing or broken ({size} bytes; FFmpeg: {error})"
+def probe(path: str) -> MediaInfo:
+    """Facts of the video at a local path.
+
+    Raises RowError: what `open_video` raises, and `no_frames` when not one frame can be decoded.
+    """
+    with open_video(path) as (container, stream):
+        rotation = _rotation(container, stream)
+        turned = rotation % 180 == 90
+        size = (stream.height, stream.width) if turned else (stream.width, stream.height)
+        return MediaInfo(
+            container=container.format.name.split(",")[0],
+            codec=stream.codec_context.name,
+            width=size[0],
+            height=size[1],
+            rotation_deg=-rotation % 360,
+            fps=float(frame_rate(stream)),
+            duration_s=duration_s(container, stream),
+            declared_frames=stream.frames,
+            has_audio=bool(container.streams.audio),
         )
-    return RowError("not_a_video", f"no known video container begins with {head[:8]!r} ({size} bytes)")
+
+
+def _rotation(container: InputContainer, stream: VideoStream) -> int:
+    """Display rotation in degrees counter-clockwise; PyAV tells it of decoded frames only."""
+    for packet in container.demux(stream):
+        try:
+            for frame in packet.decode():
+                return frame.rotation
+        except av.FFmpegError:
+            continue
+    raise RowError("no_frames", "the container opens, but not one frame of it can be decoded")
+
+
+def frame_rate(stream: VideoStream) -> Fraction:
+    """Average frames a second, 0 where the container does not tell."""
+    return stream.average_rate or stream.guessed_rate or Fraction(0)
+
+
+def duration_s(container: InputContainer, stream: VideoStream) -> float:
+    """Seconds of video: the stream's own length, else the container's, 0.0 where neither is known."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    if container.duration is None:
+        return 0.0
+    # A container's duration counts from its own zero; a stream may start a little after it.
+    start = float((stream.start_time or 0) * (stream.time_base or 0))
+    return max(0.0, container.duration / av.time_base - max(0.0, start))
 
 
 @contextmanager
@@ -73,11 +107,29 @@ def open_video(source: str | bytes) -> Iterator[tuple[InputContainer, VideoStrea
     except av.FFmpegError as error:
         raise _refusal(source, error) from error
     with container:
-        pictures = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-        if not pictures:
+        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+        if not streams:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "no stream"
             raise RowError("no_video_stream", f"the file holds {kinds}, but no video")
-        stream = pictures[0]
+        stream = streams[0]
+        if stream.codec_context is None or not stream.width:
+            raise RowError("unreadable_container", "the video stream has no readable header")
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1
         yield container, stream
+
+
+def _refusal(source: str | bytes, error: av.FFmpegError) -> RowError:
+    """Why FFmpeg could not open `source`, told apart by its size and its first bytes."""
+    if isinstance(source, bytes):
+        head, size = source[:16], len(source)
+    else:
+        size = Path(source).stat().st_size
+        with Path(source).open("rb") as file:
+            head = file.read(16)
+    if size == 0:
+        return RowError("empty_file", "the file has zero bytes")
+    if any(head[at : at + len(magic)] == magic for magic, at in _CONTAINER_MAGIC):
+        seen = f"the container's index is missing or broken ({size} bytes): {error.strerror}"
+        return RowError("unreadable_container", seen)
+    return RowError("not_a_video", f"no known video container begins with {head[:8]!r} ({size} bytes)")
