@@ -1,4 +1,4 @@
-"""The one place where videos and images become pixels."""
+"""Images and sampled frames as pixels. Rotation is applied; times are seconds from the first frame."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import av
+import decord
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from infra.errors import RowError
+from infra.media.encode import OWN_MARK
 from infra.media.probe import open_video
+from infra.media.reader import Picture, origin, presentation, seek_before, tick, upright
 
-Frames = NDArray[np.uint8]
+decord.logging.set_level(decord.logging.QUIET)
 
 
-def decode_image(data: bytes) -> Frames:
+def decode_image(data: bytes) -> Picture:
     """An encoded still picture as RGB, uint8 [h, w, 3].
 
     Raises RowError `not_an_image` when the bytes hold no readable picture.
@@ -32,40 +35,40 @@ def decode_image(data: bytes) -> Frames:
         raise RowError("not_an_image", f"{len(data)} bytes that hold no readable picture: {error}") from error
 
 
-def to_rgb(frame: VideoFrame) -> Frames:
+def to_rgb(frame: VideoFrame) -> Picture:
     """A decoded frame as it is shown (rotation applied): RGB, uint8 [h, w, 3]."""
-    return upright(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), frame.rotation)
-
-
-def upright(picture: Frames, rotation: int) -> Frames:
-    """`picture` turned by FFmpeg's display rotation (degrees counter-clockwise, a multiple of 90)."""
-    return np.ascontiguousarray(np.rot90(picture, k=round(rotation / 90) % 4))
+    return upright(np.asarray(frame.to_ndarray(format="rgb24", threads=1), np.uint8), frame.rotation)
 
 
 def sample_frames(
     source: str | bytes, count: int, start_s: float | None = None, end_s: float | None = None
-) -> tuple[Frames, NDArray[np.float64]]:
+) -> tuple[Picture, NDArray[np.float64]]:
     """Exactly `count` frames spread evenly over [start_s, end_s): RGB uint8 [count, h, w, 3] and their times.
 
-    Times are seconds from the first frame, float64 [count], never decreasing: evenly spaced instants
-    from the first to the last frame of the span, each answered by the frame nearest to it, so a
-    variable frame rate is honoured and a frame repeats where there are fewer than `count`. A span
-    between two frames is answered by the frame on show in it.
+    Times are float64 [count] and never decrease: evenly spaced instants from the first to the last
+    frame of the span, each answered by the frame nearest to it, so a variable frame rate is honoured
+    and a frame repeats where there are fewer than `count`. A span between two frames is answered by
+    the frame on show in it.
+
+    Clips that `infra.media.encode` made are read with decord. Everything else is read with PyAV,
+    which gives the same pictures: decord 0.6 knows no AV1 or GIF and damaged input can crash it.
     Raises RowError: what `open_video` raises, `no_frames`, or `damaged` when a wanted frame cannot be decoded.
     """
     with open_video(source) as (container, stream):
         index = _index(container, stream)
         wanted = _spread(index.times, count, start_s, end_s)
-        pictures = _pick(container, stream, index, sorted(set(wanted)))
-        return np.stack([pictures[i] for i in wanted]), index.times[wanted]
+        if container.metadata.get("comment") == OWN_MARK:
+            pictures = _pick_decord(source, index, sorted(set(wanted)))
+        else:
+            pictures = _pick_av(container, stream, index, sorted(set(wanted)))
+    return np.stack([pictures[i] for i in wanted]), index.times[wanted]
 
 
 @dataclass(frozen=True)
 class _Index:
-    """Every coded frame in the order of presentation, times in seconds from the first."""
+    """Every coded frame in the order of presentation: ticks, is it a key frame, seconds from the first."""
 
     pts: NDArray[np.int64]
-    dts: NDArray[np.int64]
     is_key: NDArray[np.bool_]
     times: NDArray[np.float64]
 
@@ -75,15 +78,15 @@ def _index(container: InputContainer, stream: VideoStream) -> _Index:
     try:
         for packet in container.demux(stream):
             pts = packet.dts if packet.pts is None else packet.pts
-            if packet.size and pts is not None and not packet.is_corrupt:
-                entries.append((pts, pts if packet.dts is None else packet.dts, packet.is_keyframe))
+            if packet.size and pts is not None and not packet.is_discard:
+                entries.append((pts, packet.is_keyframe))
     except av.FFmpegError:
-        pass  # the packets before the damage are the index; asking for more raises when it is decoded
+        pass  # the packets before the damage are the index; a wanted frame that is broken raises when decoded
     if not entries:
         raise RowError("no_frames", "the container lists no frame that can be read")
     table = np.array(sorted(entries), np.int64)
-    pts, dts = table[:, 0], table[:, 1]
-    return _Index(pts, dts, table[:, 2].astype(bool), (pts - pts[0]) * float(stream.time_base or 1))
+    ticks = table[:, 0]
+    return _Index(ticks, table[:, 1].astype(bool), ((ticks - origin(stream)) * tick(stream)).astype(np.float64))
 
 
 def _spread(times: NDArray[np.float64], count: int, start_s: float | None, end_s: float | None) -> list[int]:
@@ -100,39 +103,24 @@ def _spread(times: NDArray[np.float64], count: int, start_s: float | None, end_s
     return [int(i) for i in nearest]
 
 
-def _pick(container: InputContainer, stream: VideoStream, index: _Index, wanted: list[int]) -> dict[int, Frames]:
+def _pick_av(container: InputContainer, stream: VideoStream, index: _Index, wanted: list[int]) -> dict[int, Picture]:
     """The wanted frames (ascending indices), decoding no more than their groups of pictures."""
     keys = np.flatnonzero(index.is_key)
-    pictures: dict[int, Frames] = {}
+    pictures: dict[int, Picture] = {}
     frames: Iterator[VideoFrame] = iter(())
     shown: VideoFrame | None = None
     for i in wanted:
         key = int(keys[max(0, int(np.searchsorted(keys, i, side="right")) - 1)]) if len(keys) else 0
-        if shown is None or _pts(shown) < index.pts[key]:
-            frames, shown = _from_key(container, stream, index, key)
-        while shown is not None and _pts(shown) < index.pts[i]:
+        if shown is None or presentation(shown) < index.pts[key]:
+            seek_before(container, stream, int(index.pts[key]))
+            frames = _decoded(container, stream)
+            shown = next(frames, None)
+        while shown is not None and presentation(shown) < index.pts[i]:
             shown = next(frames, None)
         if shown is None:
             raise RowError("damaged", f"the frame at {index.times[i]:.3f} s cannot be decoded")
         pictures[i] = to_rgb(shown)
     return pictures
-
-
-def _from_key(
-    container: InputContainer, stream: VideoStream, index: _Index, key: int
-) -> tuple[Iterator[VideoFrame], VideoFrame | None]:
-    """Frames from key frame `key` on, and the first of them.
-
-    Containers are indexed by decoding time, so a seek to a presentation time can land one key frame
-    too late; then the decoding time and at last the beginning are tried.
-    """
-    for offset in (index.pts[key], index.dts[key], min(index.dts[0], index.pts[0])):
-        container.seek(int(offset), stream=stream)
-        frames = _decoded(container, stream)
-        first = next(frames, None)
-        if first is not None and _pts(first) <= index.pts[key]:
-            break
-    return frames, first
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
@@ -142,6 +130,9 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
         return
 
 
-def _pts(frame: VideoFrame) -> int:
-    pts = frame.dts if frame.pts is None else frame.pts
-    return 0 if pts is None else pts
+def _pick_decord(source: str | bytes, index: _Index, wanted: list[int]) -> dict[int, Picture]:
+    """The wanted frames of a clip of our own, whose index is whole and whose frames have one length."""
+    reader = decord.VideoReader(io.BytesIO(source) if isinstance(source, bytes) else source, num_threads=1)
+    if len(reader) != len(index.pts):
+        raise RowError("damaged", f"decord finds {len(reader)} of {len(index.pts)} frames")
+    return dict(zip(wanted, reader.get_batch(wanted).asnumpy(), strict=True))
