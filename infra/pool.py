@@ -7,6 +7,7 @@ row: its unit is done again row by row, and a row that ends a second worker is q
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -21,15 +22,23 @@ from infra.stage import Fault, RowStage, Workspace
 from infra.tables import part_table
 from infra.worker import ERROR_TAIL, Worker
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_AUTH_MODE", "token")  # only this user's processes may submit work
 LOCAL_RAY: dict[str, Any] = {
-    "_node_ip_address": "127.0.0.1",  # nobody else is meant to reach it
     "include_dashboard": False,
     "object_store_memory": 256 * 2**20,  # rows are metadata; media never pass through Ray
 }
 CRASHES_PER_ROW = 2  # a second worker lost on one row cannot be another row's fault
 POLL_S = 1.0
+
+
+def keep_ray_local() -> None:
+    """Make a Ray started by this process listen on the loopback only and admit this user only.
+
+    Ray reads these variables when it is imported; where that has happened, it is too late and they
+    are left alone.
+    """
+    if "ray" not in sys.modules:
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's name for "not only on the loopback"
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 @dataclass
@@ -73,11 +82,14 @@ class Pool:
         ray.shutdown()
 
     def _connect(self) -> None:
-        import ray
-
         if self._started_ray:
             return
         local = LOCAL_RAY if self.address == "local" else {}
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if local:
+            keep_ray_local()
+        import ray
+
         ray.init(
             address=self.address,
             log_to_driver=False,

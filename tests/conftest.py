@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from infra.pool import keep_ray_local
+
+keep_ray_local()  # before any test imports Ray
+
 # Ray workers import the stages that tests define from here.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
 
