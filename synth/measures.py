@@ -1,0 +1,37 @@
+"""What is measured on one small picture of a video."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def brightness_contrast(luma: NDArray[np.uint8], full_range: bool) -> tuple[float, float]:
+    """Mean and standard deviation of the luma, in grey levels 0-255 of the full range."""
+    mean, deviation = (float(x[0, 0]) for x in cv2.meanStdDev(luma))
+    if full_range:
+        return mean, deviation
+    scale = 255 / 219  # video range: 16 is black, 235 is white
+    return min(255.0, max(0.0, (mean - 16) * scale)), deviation * scale
+
+
+def sharpness(luma: NDArray[np.uint8]) -> float:
+    """Variance of the Laplacian: low where nothing is in focus (Pech-Pacheco et al., ICPR 2000)."""
+    return float(cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))[1][0, 0]) ** 2
+
+
+def motion(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
+    """Mean absolute difference of two pictures of one size, in grey levels."""
+    return float(cv2.norm(before, after, cv2.NORM_L1)) / before.size
+
+
+def perceptual_hash(luma: NDArray[np.uint8]) -> int:
+    """The 64-bit pHash: which of the 8 x 8 lowest frequencies of the 32 x 32 picture exceed their median.
+
+    Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010, section 3.2;
+    bits in row order, the first is the highest. Two pictures are alike when few bits differ.
+    """
+    tiny = cv2.resize(luma, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    low = cv2.dct(tiny)[:8, :8]
+    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
