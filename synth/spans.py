@@ -1,0 +1,191 @@
+"""Stage `spans`: from transitions and samples to clips, each with the measures of its own samples."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from infra.stage import Drop, Row, RowStage, Work, Workspace, each
+from synth.transitions import Interval, merged
+
+_MEASURES = ("times", "brightness", "contrast", "sharpness", "motion", "hashes")
+_HOLD_S = 1.0  # a change between two samples further apart took no longer: the old picture was held before it
+
+
+class Span(NamedTuple):
+    """A stretch of one video in milliseconds from its first frame, end exclusive."""
+
+    start_ms: int
+    end_ms: int
+    damaged: bool = False
+
+
+@dataclass(frozen=True)
+class Spans(RowStage):
+    """Cuts every shot into clips of `min_s` to `max_s`; longer shots are split evenly.
+
+    Damaged stretches become clips of their own, marked, for the quality filter to turn away. What is left
+    out (short shots, margins, transitions) is told in `left_out_s`; a video that yields no clip is
+    dropped as `too_short`.
+    """
+
+    min_s: float = 2.0
+    max_s: float = 30.0
+    margin_s: float = 0.05  # kept off both sides of a transition
+    still_motion: float = 0.2  # mean change in grey levels under which nothing moves
+    black_level: float = 12.0  # brightness under which a plain picture is black
+    white_level: float = 243.0  # and over which it is blown out
+    plain_contrast: float = 6.0  # standard deviation under which a picture is plain
+
+    name: ClassVar[str] = "spans"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = (
+        "video_id",
+        "end_s",
+        "cut_starts",
+        "cut_ends",
+        "damaged_starts",
+        "damaged_ends",
+        *_MEASURES,
+    )
+    schema: ClassVar[pa.Schema] = pa.schema(
+        [
+            ("start_s", pa.float64()),
+            ("end_s", pa.float64()),
+            ("damaged", pa.bool_()),
+            ("left_out_s", pa.float64()),  # of the whole video: in no clip
+            ("brightness", pa.float64()),  # mean
+            ("contrast", pa.float64()),  # mean
+            ("black_share", pa.float64()),  # of the samples
+            ("blown_out_share", pa.float64()),  # of the samples
+            ("still_share", pa.float64()),  # of the time
+            ("sharpness", pa.float64()),  # median
+            ("motion", pa.float64()),  # mean
+            ("motion_peak", pa.float64()),  # largest change between two samples
+            ("hashes", pa.list_(pa.uint64())),  # pHashes of the clip's samples, in order
+        ]
+    )
+    unit_rows: ClassVar[int] = 256
+    num_cpus: ClassVar[float] = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0 < 2 * self.min_s <= self.max_s or self.margin_s < 0:
+            raise ValueError("spans: 0 < 2 * min_s <= max_s and margin_s >= 0 are needed, or an even split falls short")
+
+    def open(self, workspace: Workspace) -> Work:
+        return each(partial(span_rows, self))
+
+
+def span_rows(settings: Spans, row: Row) -> Iterable[Row] | Drop:
+    """The clips of one scanned video, or Drop `too_short` when there is none."""
+    transitions = list(zip(row["cut_starts"], row["cut_ends"], strict=True))
+    damaged = list(zip(row["damaged_starts"], row["damaged_ends"], strict=True))
+    spans = clip_spans(settings, row["end_s"], transitions, damaged)
+    left_out_s = left_out(row["end_s"], spans)
+    if not spans:
+        detail = {"end_s": row["end_s"], "shots": len(transitions) + 1, "min_s": settings.min_s}
+        return Drop(row["key"], "too_short", detail)
+    samples = {name: np.asarray(row[name]) for name in _MEASURES}
+    return [_clip_row(settings, row, span, left_out_s, samples) for span in spans]
+
+
+def _clip_row(settings: Spans, row: Row, span: Span, left_out_s: float, samples: dict[str, NDArray[np.generic]]) -> Row:
+    start_s, end_s = span.start_ms / 1000, span.end_ms / 1000
+    return {
+        "key": clip_id(row["video_id"], span),
+        "parent": row["key"],
+        "start_s": start_s,
+        "end_s": end_s,
+        "damaged": span.damaged,
+        "left_out_s": left_out_s,
+        **clip_measures(settings, start_s, end_s, samples),
+    }
+
+
+def clip_id(video_id: str, span: Span) -> str:
+    """The identity of a clip: 16 hex digits that depend on the video's content and the span."""
+    return hashlib.sha256(f"{video_id} {span.start_ms} {span.end_ms}".encode()).hexdigest()[:16]
+
+
+def clip_spans(
+    settings: Spans, end_s: float, transitions: Sequence[Interval], damaged: Sequence[Interval]
+) -> list[Span]:
+    """Clips of a video of `end_s` seconds, ascending and apart; pure.
+
+    No clip touches a transition or a damaged stretch, nor comes nearer to one than the margin.
+    """
+    broken = merged(damaged)
+    spans = [Span(int(start * 1000), int(np.ceil(end * 1000)), damaged=True) for start, end in broken]
+    cursor_s, margin_s = 0.0, 0.0
+    for start, end in [*merged([*transitions, *broken]), (end_s + settings.margin_s, np.inf)]:
+        spans += _split(settings, cursor_s + margin_s, min(start - settings.margin_s, end_s))
+        cursor_s, margin_s = end, settings.margin_s
+    return sorted(spans)
+
+
+def _split(settings: Spans, start_s: float, end_s: float) -> list[Span]:
+    """A stretch without transitions as equally long clips, or none when it is too short."""
+    start, end = int(np.ceil(start_s * 1000)), int(end_s * 1000)
+    if end - start < settings.min_s * 1000:
+        return []
+    parts = int(np.ceil((end - start) / (settings.max_s * 1000)))
+    edges = [start + (end - start) * i // parts for i in range(parts + 1)]
+    return [Span(a, b) for a, b in pairwise(edges)]
+
+
+def left_out(end_s: float, spans: Iterable[Span]) -> float:
+    """Seconds of a video of `end_s` seconds that are in none of its clips."""
+    inside = sum(min(span.end_ms / 1000, end_s) - min(span.start_ms / 1000, end_s) for span in spans)
+    return round(max(0.0, end_s - inside), 3)
+
+
+def clip_measures(settings: Spans, start_s: float, end_s: float, samples: dict[str, NDArray[np.generic]]) -> Row:
+    """The measures of the clip [start_s, end_s) from the samples of its video.
+
+    Without a sample of its own (a picture held for seconds) it has those of the last one before it.
+    """
+    times = samples["times"].astype(np.float64)
+    low, high = (int(i) for i in np.searchsorted(times, (start_s, end_s)))
+    if low == high:
+        low = max(0, low - 1)
+        high = min(low + 1, len(times))
+    own = {name: column[low:high] for name, column in samples.items()}
+    brightness, contrast = own["brightness"].astype(np.float64), own["contrast"].astype(np.float64)
+    plain = contrast < settings.plain_contrast
+    change = own["motion"].astype(np.float64)[1:]  # the first sample differs from one outside the clip
+    return {
+        "brightness": _mean(brightness),
+        "contrast": _mean(contrast),
+        "black_share": _mean(plain & (brightness < settings.black_level)),
+        "blown_out_share": _mean(plain & (brightness > settings.white_level)),
+        "still_share": still_share(times[low:high], change >= settings.still_motion, start_s, end_s),
+        "sharpness": round(float(np.median(own["sharpness"].astype(np.float64))), 2) if high > low else 0.0,
+        "motion": _mean(change),
+        "motion_peak": round(float(change.max(initial=0.0)), 4),
+        "hashes": [int(value) for value in own["hashes"]],
+    }
+
+
+def _mean(values: NDArray[np.generic]) -> float:
+    return round(float(values.astype(np.float64).mean()), 4) if values.size else 0.0
+
+
+def still_share(times: NDArray[np.float64], moved: NDArray[np.bool_], start_s: float, end_s: float) -> float:
+    """The share of the time of [start_s, end_s) in which nothing moved.
+
+    `moved[i]` says whether samples i and i + 1 differ. A picture that was held for long before the next
+    one came (variable frame rate) was still for all but the last second.
+    """
+    gaps = np.diff(times)
+    moving = float(np.minimum(gaps, _HOLD_S)[moved].sum())
+    edges = max(0.0, times[0] - start_s - _HOLD_S) + max(0.0, end_s - times[-1] - _HOLD_S) if len(times) else 0.0
+    still = float(gaps[~moved].sum() + np.maximum(gaps - _HOLD_S, 0.0)[moved].sum()) + edges
+    return round(still / (still + moving), 4) if still + moving else 1.0
