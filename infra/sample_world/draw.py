@@ -101,23 +101,27 @@ def _rgb(name: str) -> tuple[int, int, int]:
 
 def _things(random: Random, event: str, background: Background) -> tuple[Thing, ...]:
     colours = _free_colours(random, background)
-    if event == "nothing":
-        legs: list[list[Leg]] = [[] for _ in range(random.choice((1, 2, 3)))]
-    elif event == "camera":
-        legs = [[], []][: random.choice((1, 1, 2))] if random.random() < 0.6 else [[_leg(random, 0, 1)]]
-    elif event == "one_after_other":
-        legs = [[_leg(random, 0, 0.5)], [_leg(random, 0.5, 1)]]
-    elif event in ("appears", "disappears"):
-        legs = [[_leg(random, 0, 1)], []]
-    else:
-        legs = [_legs(random, event)] + [[_leg(random, 0, 1)] for _ in range(_weighted(random, {0: 55, 1: 33, 2: 12}))]
-    things = [_thing(random, colour, ways) for colour, ways in zip(colours, legs, strict=False)]
+    things = [_thing(random, colour, ways) for colour, ways in zip(colours, _ways(random, event), strict=False)]
     moment = random.uniform(0.35, 0.6)
     if event == "appears" and len(things) > 1:
         things[1] = _replace_span(things[1], moment, 1.0)
     if event == "disappears" and len(things) > 1:
         things[1] = _replace_span(things[1], 0.0, moment)
     return tuple(things)
+
+
+def _ways(random: Random, event: str) -> list[list[Leg]]:
+    """The legs of every thing of a shot."""
+    if event == "nothing":
+        return [[] for _ in range(random.choice((1, 2, 3)))]
+    if event == "camera":
+        return [[] for _ in range(random.choice((1, 1, 2)))] if random.random() < 0.6 else [[_leg(random, 0, 1)]]
+    if event == "one_after_other":
+        return [[_leg(random, 0, 0.5)], [_leg(random, 0.5, 1)]]
+    if event in ("appears", "disappears"):
+        return [[_leg(random, 0, 1)], []]
+    others = _weighted(random, {0: 55, 1: 33, 2: 12})
+    return [_legs(random, event), *([_leg(random, 0, 1)] for _ in range(others))]
 
 
 def _replace_span(thing: Thing, appears_u: float, disappears_u: float) -> Thing:

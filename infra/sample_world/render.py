@@ -48,16 +48,16 @@ def _pattern(background: Background, width: int, height: int) -> NDArray[np.floa
     cell = max(4.0, background.cell * min(width, height))
     texture = background.texture
     if texture == "vertical_gradient":
-        return np.clip((y - height / 2) / height, 0, 1)
+        return np.asarray(np.clip((y - height / 2) / height, 0, 1), np.float32)
     if texture == "horizontal_gradient":
-        return np.clip((x - width / 2) / width, 0, 1)
+        return np.asarray(np.clip((x - width / 2) / width, 0, 1), np.float32)
     if texture == "checker":
-        return ((x // cell + y // cell) % 2).astype(np.float32)
+        return np.asarray((x // cell + y // cell) % 2, np.float32)
     if texture == "spots":
         return _spots(background.seed, width, height, cell)
     bands = {"horizontal_stripes": y, "vertical_stripes": x, "diagonal_stripes": (x + y) / math.sqrt(2)}
     if texture in bands:
-        return (bands[texture] // cell % 2).astype(np.float32)
+        return np.asarray(bands[texture] // cell % 2, np.float32)
     return np.zeros_like(x)
 
 
@@ -66,7 +66,7 @@ def _spots(seed: int, width: int, height: int, cell: float) -> NDArray[np.float3
     rng = np.random.default_rng(seed)
     coarse = rng.random((math.ceil(2 * height / cell), math.ceil(2 * width / cell)), dtype=np.float32)
     smooth = cv2.resize(coarse, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
-    return (smooth > np.median(smooth)).astype(np.float32)
+    return np.asarray(smooth > np.median(smooth), np.float32)
 
 
 def _view(canvas: Frame, shot: Shot, u: float, width: int, height: int) -> Frame:
@@ -109,8 +109,8 @@ def _outline(shape: str) -> NDArray[np.float64]:
         return np.asarray(_regular(10, -90.0) * radii)
     if shape == "cross":
         a = 0.32
-        corners = [(-a, -1), (a, -1), (a, -a), (1, -a), (1, a), (a, a), (a, 1), (-a, 1), (-a, a), (-1, a), (-1, -a), (-a, -a)]
-        return np.array(corners, np.float64) * 0.95
+        x = np.array([-a, a, a, 1, 1, a, a, -a, -a, -1, -1, -a])
+        return 0.95 * np.stack([x, np.roll(x, 3)], axis=1)
     return np.array([(-1, -0.3), (1, -0.3), (1, 0.3), (-1, 0.3)], np.float64)  # bar
 
 

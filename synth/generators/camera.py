@@ -16,14 +16,18 @@ from numpy.typing import NDArray
 from synth.generators.observation import Activity, Camera
 
 Points = NDArray[np.float64]
+_Gray = NDArray[np.uint8]
+_Smooth = NDArray[np.int16]
 
 _CHANGED = 12  # grey levels that count as change, after blurring
 _STILL_SHARE = 0.01  # of the background may change under a camera that rests
+_UNSEEN = -10_000  # grey level of what the later frame does not show
 _MIN_POINTS = 12
 _MIN_INLIERS = 0.5
 _MIN_CELLS = 5  # of 3x3 that must hold inliers
 _LEAST_SHIFT = 0.06  # frame sizes of a pan or tilt
 _LEAST_ZOOM = 0.12  # natural logarithm of the factor
+_JOLT = 0.0015  # frame sizes from one sample to the next, of which an unsteady camera has many
 _REST_LENGTH = 0.02  # frame sizes of way, below which the camera rests
 
 
@@ -40,28 +44,31 @@ class Step:
     changed: NDArray[np.bool_]
 
 
-def steps(gray: NDArray[np.uint8], foreground: NDArray[np.bool_]) -> list[Step]:
-    """The n-1 steps between n grey frames uint8 [n, h, w], given where things stand out [n, h, w]."""
-    smooth = [cv2.GaussianBlur(frame, (5, 5), 0) for frame in gray]
+def steps(gray: NDArray[np.uint8], clear: NDArray[np.uint8], foreground: NDArray[np.bool_]) -> list[Step]:
+    """The n-1 steps between n frames [n, h, w]: their luma, the channel to find corners in, what stands out."""
+    smooth = [cv2.GaussianBlur(frame, (5, 5), 0).astype(np.int16) for frame in gray]
     things = [cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) for mask in foreground]
     return [
-        _step(gray[i], gray[i + 1], smooth[i], smooth[i + 1], cv2.bitwise_or(things[i], things[i + 1]))
+        _step((clear[i], clear[i + 1]), (smooth[i], smooth[i + 1]), (things[i] | things[i + 1]) == 0)
         for i in range(len(gray) - 1)
     ]
 
 
-def _step(a: NDArray[np.uint8], b: NDArray[np.uint8], smooth_a: NDArray[np.uint8], smooth_b: NDArray[np.uint8],
-          things: NDArray[np.uint8]) -> Step:  # fmt: skip
-    changed = cv2.absdiff(smooth_a, smooth_b) > _CHANGED
-    behind = things == 0
-    before, after = _follow(a, b, behind * np.uint8(255))
+def _step(clear: tuple[_Gray, _Gray], smooth: tuple[_Smooth, _Smooth], behind: NDArray[np.bool_]) -> Step:
+    before, after = _follow(*clear, behind * np.uint8(255))
     matrix, inside = _fit(before, after)
-    if inside.mean() >= _MIN_INLIERS and _cells_hit(before[inside], a.shape) >= _MIN_CELLS:
+    if inside.mean() >= _MIN_INLIERS and _cells_hit(before[inside], behind.shape) >= _MIN_CELLS:
         residual = after - _apply(matrix, before)
         moving = residual[np.hypot(residual[:, 0], residual[:, 1]) > 2.0]
-        return Step(matrix, True, moving, _unexplained(smooth_a, smooth_b, matrix))
+        return Step(matrix, True, moving, _unexplained(*smooth, matrix))
+    changed = _differs(smooth[1] - smooth[0], _CHANGED)
     rests = bool(behind.any() and changed[behind].mean() < _STILL_SHARE)
     return Step(np.eye(3), rests, np.zeros((0, 2)), changed)
+
+
+def _differs(difference: _Smooth, limit: int) -> NDArray[np.bool_]:
+    """Pixels that changed more than the picture as a whole got brighter or darker."""
+    return np.asarray(np.abs(difference - np.median(difference[::4, ::4]).astype(np.int16)) > limit)
 
 
 def _fit(before: Points, after: Points) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -96,13 +103,14 @@ def _cells_hit(points: Points, shape: tuple[int, ...]) -> int:
     return int((counts >= 2).sum()) if len(cells) else 0
 
 
-def _unexplained(a: NDArray[np.uint8], b: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _unexplained(a: _Smooth, b: _Smooth, matrix: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Pixels of `a` that differ from `b` brought back by the camera's motion; False where `b` saw nothing of them."""
+    if np.abs(matrix[:2] - np.eye(3)[:2]).max() < 1e-3:
+        return _differs(b - a, _CHANGED)
     height, width = a.shape
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    returned = cv2.warpAffine(b, matrix[:2], (width, height), flags=flags)
-    seen = cv2.warpAffine(np.full_like(b, 255), matrix[:2], (width, height), flags=flags) == 255
-    return np.asarray((cv2.absdiff(a, returned) > 2 * _CHANGED) & seen)
+    returned = cv2.warpAffine(b, matrix[:2], (width, height), flags=flags, borderValue=_UNSEEN)
+    return np.asarray(_differs(returned - a, 2 * _CHANGED) & (returned >= 0))
 
 
 def to_first(path: list[Step]) -> NDArray[np.float64]:
@@ -139,7 +147,8 @@ def _move(path: list[Step], width: int, height: int) -> tuple[str, float]:
     axis = int(np.abs(totals).argmax())
     if abs(totals[axis]) >= 1 and abs(totals[axis]) >= 0.8 * lengths[axis]:
         return _named(axis, totals[axis])
-    restless = lengths[:2].max() > 1 and np.abs(totals).max() < 0.4 * lengths.max()
+    jolts = np.abs(shifts).max(axis=1) > _JOLT
+    restless = jolts.mean() > 0.7 and np.abs(totals).max() < 0.4 * lengths.max()
     return ("unsteady", 0.0) if restless else ("", 0.0)
 
 

@@ -17,8 +17,8 @@ NAMES: Final = ("black", "gray", "white", "red", "orange", "yellow", "green", "c
 _INDEX: Final = {name: index for index, name in enumerate(NAMES)}
 _BITS = 5  # of each channel kept by the table
 # Hues (degrees in OKLab) where one name ends and the next begins, for saturated colours of middle lightness.
-_HUE_ENDS: Final = ((8.0, "pink"), (42.0, "red"), (76.0, "orange"), (118.0, "yellow"), (172.0, "green"), (224.0, "cyan"),
-                    (284.0, "blue"), (327.0, "purple"), (360.0, "pink"))  # fmt: skip
+_HUE_ENDS: Final = ((8, "pink"), (42, "red"), (76, "orange"), (118, "yellow"), (172, "green"), (224, "cyan"),
+                    (284, "blue"), (327, "purple"), (360, "pink"))  # fmt: skip
 
 
 def oklch(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -45,13 +45,13 @@ def _names_of(lch: NDArray[np.float64]) -> NDArray[np.uint8]:
     named[pinkish & (light < 0.62)] = _INDEX["red"]
     named[(hue >= 327) & (hue < 350) & (light < 0.55)] = _INDEX["purple"]
     named[(hue < 35) & (light > 0.74)] = _INDEX["pink"]
-    warm = (hue >= 30) & (hue < 108)
+    warm = (hue >= 36) & (hue < 108)
     named[warm & (chroma < 0.13) & (light < 0.64)] = _INDEX["brown"]
     named[(hue >= 42) & (hue < 90) & (light < 0.6)] = _INDEX["brown"]
     named[warm & (chroma < 0.085) & (light >= 0.64)] = _INDEX["beige"]
     colourless = chroma < np.where(light < 0.35, 0.045, 0.035)
     named[colourless] = _INDEX["gray"]
-    named[colourless & (light > 0.93)] = _INDEX["white"]
+    named[colourless & (light > 0.92)] = _INDEX["white"]
     named[(colourless & (light < 0.27)) | (light < 0.14)] = _INDEX["black"]
     return named
 
@@ -62,6 +62,16 @@ def _table() -> NDArray[np.uint8]:
     levels = (np.arange(1 << _BITS) + 0.5) * (256 >> _BITS)
     cells = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
     return _names_of(oklch(cells))
+
+
+_DOUBTS: Final = np.array([(dl, dc, dh) for dl in (-0.025, 0.025) for dc in (-0.01, 0.01) for dh in (-6.0, 6.0)])
+
+
+def is_certain(rgb: NDArray[np.float64]) -> bool:
+    """Whether a colour [3] keeps its name when a little lighter or darker, greyer or stronger, and in the next hues."""
+    near = oklch(rgb) + np.concatenate([np.zeros((1, 3)), _DOUBTS])
+    near[:, 1], near[:, 2] = np.maximum(near[:, 1], 0), near[:, 2] % 360
+    return len(set(_names_of(near).tolist())) == 1
 
 
 def cells(frames: NDArray[np.uint8]) -> NDArray[np.uint16]:

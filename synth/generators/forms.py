@@ -43,16 +43,14 @@ def _ideals() -> dict[str, NDArray[np.bool_]]:
     """Every form stretched to fill a square; bool [_SIDE, _SIDE]."""
     circle = _polygon(_round(64))
     star = _round(10, -90) * np.where(np.arange(10) % 2 == 0, 1.0, 0.42)[:, None]
-    thick = 0.33
-    cross = [(-thick, -1), (thick, -1), (thick, -thick), (1, -thick), (1, thick), (thick, thick), (thick, 1), (-thick, 1),
-             (-thick, thick), (-1, thick), (-1, -thick), (-thick, -thick)]  # fmt: skip
+    middle = np.abs(np.linspace(-1, 1, _SIDE)) < 0.33
     return {
         "box": np.ones((_SIDE, _SIDE), np.bool_),
         "circle": circle,
         "triangle": _polygon(np.array([(0, -1), (1, 1), (-1, 1)], np.float64)),
         "diamond": _polygon(_round(4)),
         "star": _polygon(star),
-        "cross": _polygon(np.array(cross, np.float64)),
+        "cross": middle[:, None] | middle[None, :],
         "ring": circle & ~_polygon(0.55 * _round(64), fill=False),
     }
 

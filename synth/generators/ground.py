@@ -14,6 +14,7 @@ _EXPLAINED = 0.88  # share of the variance that a profile must explain
 _TWO_TONES = 0.85  # share of the background that two even tones must cover
 _TONE_REACH = 26.0  # sRGB distance from an even tone, at most this and _TONE_SHARE of the way to the other
 _TONE_SHARE = 0.22
+_LEAST_PIECES = {"stripes": 2, "checker": 5, "blotches": 2}  # of either tone
 _LEAST_SHARE = 0.12  # of the background, for its second tone
 
 
@@ -33,7 +34,9 @@ def ground(frame: NDArray[np.uint8], labels: NDArray[np.uint8], things: NDArray[
 
 
 def name_of(rgb: NDArray[np.float64]) -> str:
-    """Name with tone, like "dark blue", of a colour [3]."""
+    """Name with tone, like "dark blue", of a colour [3]; "" when people might disagree about the name."""
+    if not colour.is_certain(rgb):
+        return ""
     name = colour.NAMES[int(colour.label(colour.cells(np.rint(rgb).astype(np.uint8)[None]))[0])]
     return f"{colour.tone(rgb, name)} {name}".strip()
 
@@ -107,7 +110,16 @@ def _two_toned(frame: NDArray[np.uint8], behind: NDArray[np.bool_]) -> Ground | 
     if not len(angles):
         return None
     structure, axis = _edge_structure(angles)
+    pieces = sorted((_pieces(member), _pieces(~member)))
+    if pieces[0] < _LEAST_PIECES[structure]:
+        return None
     return Ground(structure, axis, _named(tones))
+
+
+def _pieces(member: NDArray[np.bool_]) -> int:
+    """How many connected pieces a tone is in, not counting specks."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(member.astype(np.uint8), connectivity=4)
+    return int((stats[1:, cv2.CC_STAT_AREA] > 0.003 * member.size).sum())
 
 
 def _edge_structure(angles: NDArray[np.float64]) -> tuple[str, str]:
@@ -124,8 +136,4 @@ def _shares(labels: NDArray[np.uint8], pixels: NDArray[np.float64]) -> tuple[tup
     """The two commonest colour names of a background without a structure that has a name."""
     counts = np.bincount(labels, minlength=len(colour.NAMES)) / len(labels)
     best = [int(i) for i in np.argsort(-counts, kind="stable")[:2] if counts[i] >= _LEAST_SHARE]
-    return tuple((_toned(pixels[labels == i], colour.NAMES[i]), float(counts[i])) for i in best)
-
-
-def _toned(pixels: NDArray[np.float64], name: str) -> str:
-    return f"{colour.tone(np.median(pixels, axis=0), name)} {name}".strip()
+    return tuple((name_of(np.median(pixels[labels == i], axis=0)), float(counts[i])) for i in best)

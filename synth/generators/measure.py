@@ -40,7 +40,7 @@ def measure_image(data: bytes) -> Look:
 def observe(frames: Frames, times: NDArray[np.float64], duration_s: float) -> Observation:
     """What is seen in sampled frames, RGB uint8 [n, h, w, 3], at `times` [n] in seconds; n is 2 or more."""
     seen = _see(frames)
-    path = global_motion.steps(_clearest_channel(seen), seen.things)
+    path = global_motion.steps(seen.gray, _clearest_channel(seen), seen.things)
     height, width = seen.gray.shape[1:]
     to_first = global_motion.to_first(path) if global_motion.is_trusted(path) else None
     return Observation(

@@ -14,6 +14,7 @@ _LEAST_REST = 0.2  # of the time, to be called a pause
 _LEAST_LEG = 0.1  # short sides
 _STRAIGHT = 0.94  # net displacement / way
 _LEAST_TURN_DEG = 35.0
+_SWING = 0.035  # short sides
 
 
 def moves(path: Path, times: NDArray[np.float64]) -> tuple[Move, ...]:
@@ -113,15 +114,15 @@ def _zigzag(path: Path) -> str:
 
 
 def _reversals(values: NDArray[np.float64]) -> int:
-    """How often a coordinate turns round after a swing of at least 0.05."""
+    """How often a coordinate turns round after a swing of at least _SWING."""
     count, heading, extreme = 0, 0.0, float(values[0])
     for value in map(float, values):
         if heading == 0.0:
-            heading = float(np.sign(value - extreme)) if abs(value - extreme) > 0.05 else 0.0
+            heading = float(np.sign(value - extreme)) if abs(value - extreme) > _SWING else 0.0
             extreme = value if heading else extreme
         elif (value - extreme) * heading > 0:
             extreme = value
-        elif (extreme - value) * heading > 0.05:
+        elif (extreme - value) * heading > _SWING:
             count, heading, extreme = count + 1, -heading, value
     return count
 

@@ -21,6 +21,7 @@ class Patch:
     area: float  # share of the frame
     colour: str
     tone: str  # "light", "dark" or ""
+    is_certain: bool  # people would hardly disagree about the colour's name
     form: str  # circle, oval, square, rectangle, triangle, diamond, star, cross, ring or ""
     is_flat: bool  # one even colour, as drawn
 

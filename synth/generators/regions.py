@@ -30,9 +30,8 @@ Mask = NDArray[np.bool_]
 
 def foreground(cells: NDArray[np.uint16]) -> Mask:
     """Pixels whose colour is far from every border colour of all frames; bool [n, h, w] from colour cells."""
-    border = np.concatenate(
-        [cells[:, :_BORDER].ravel(), cells[:, -_BORDER:].ravel(), cells[:, :, :_BORDER].ravel(), cells[:, :, -_BORDER:].ravel()]
-    )
+    rows, columns = (cells[:, :_BORDER], cells[:, -_BORDER:]), (cells[:, :, :_BORDER], cells[:, :, -_BORDER:])
+    border = np.concatenate([edge.ravel() for edge in (*rows, *columns)])
     counts = np.bincount(border, minlength=1 << 15).reshape(32, 32, 32)
     near = counts > max(1.0, 0.0003 * border.size)
     for axis in range(3):
@@ -95,9 +94,14 @@ def _patch(
         area=float(mask.sum() / (height * width)),
         colour=name,
         tone=colour.tone(tone, name) if name else "",
-        form=form_of(_sharpened(pixels, tone) if is_flat else mask),
+        is_certain=bool(name) and colour.is_certain(tone),
+        form=form_of(_sharpened(pixels, tone) & _grown(mask)) if is_flat else "",
         is_flat=is_flat,
     )
+
+
+def _grown(mask: Mask) -> Mask:
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool))
 
 
 def _sharpened(pixels: NDArray[np.uint8], tone: NDArray[np.float64]) -> Mask:

@@ -139,7 +139,8 @@ def _typical(patches: list[Patch]) -> Patch:
         middle,
         form=_agreed([p.form for p in patches]),
         tone=_agreed([p.tone for p in patches]),
-        is_flat=sum(p.is_flat for p in patches) > len(patches) / 2,
+        is_certain=sum(p.is_certain for p in patches) >= 0.6 * len(patches),
+        is_flat=sum(p.is_flat for p in patches) >= 0.6 * len(patches),
     )
 
 
