@@ -1,0 +1,91 @@
+"""Atomic writes, and one writer per lake whatever became of the others."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from infra import lease as leases
+from infra.errors import LakeBusy, StaleLease
+from infra.lease import Lease, hold_lease
+from infra.store import LakeWorkspace, Store, find_files
+
+
+def test_create_lets_one_writer_win(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    assert store.create("a/b", b"one")
+    assert not store.create("a/b", b"two")
+    assert store.read("a/b") == b"one"
+    assert store.list("a") == ["a/b"]
+    assert store.list("nowhere") == []
+
+
+def test_a_shared_file_survives_its_first_name(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.write("a", b"bytes")
+    store.share("a", "deep/b")
+    store.remove("a")
+    assert store.read("deep/b") == b"bytes"
+
+
+def test_the_store_works_on_other_file_systems() -> None:
+    store = Store("memory://lake")
+    assert store.create("lease/1", b"x")
+    assert not store.create("lease/1", b"y")
+    store.write("parts/a.parquet", b"1")
+    store.share("parts/a.parquet", "release/a")
+    assert store.list("parts", ".parquet") == ["parts/a.parquet"]
+    assert LakeWorkspace("memory://lake", "stages/x").read("release/a") == b"1"
+    local = LakeWorkspace("memory://lake", "stages/x").path("release/a")
+    assert Path(local).name == "a"
+    assert [file.url for file in find_files("memory://lake/parts")] == ["memory:///lake/parts/a.parquet"]
+
+
+def test_a_live_owner_keeps_others_out(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with hold_lease(store) as first:
+        first.check(store)
+        with pytest.raises(LakeBusy, match=f"process {os.getpid()}"), hold_lease(store):
+            pass
+    with hold_lease(store) as second:
+        assert second.number == first.number + 1
+
+
+HOLDER = """
+import sys, time
+from infra.lease import hold_lease
+from infra.store import Store
+with hold_lease(Store(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_dead_owner_is_replaced_at_once_and_fenced_off(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"held\n"
+        owner.kill()
+    stale = LakeWorkspace(str(tmp_path), "stages/x", Lease(1))
+    stale.save("before.txt", b"the lake is still its own")
+    with hold_lease(store):
+        with pytest.raises(StaleLease):
+            stale.save("after.txt", b"too late")
+        assert not store.exists("stages/x/media/af/after.txt")
+
+
+def test_an_owner_elsewhere_is_replaced_when_its_lease_expires(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    owner = {"host": "elsewhere", "pid": 1, "beat": time.time() - 1, "released": False}
+    store.write("lease/00000001.json", json.dumps(owner).encode())
+    with pytest.raises(LakeBusy, match="elsewhere"), hold_lease(store):
+        pass
+    owner["beat"] = time.time() - leases.EXPIRY_S - 1
+    store.write("lease/00000001.json", json.dumps(owner).encode())
+    with hold_lease(store) as lease:
+        assert lease.number == 2

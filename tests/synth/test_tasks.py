@@ -1,0 +1,85 @@
+"""The seven tasks: quotas of table 7, shortage without repetition, sides of the right kind."""
+
+from collections import Counter
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.stage import Drop, Row
+from shards.reader import SIDES
+from shards.records import TASKS, UVRD_THOUSANDS
+from synth.tasks import Pairs, quotas, shortage, sides
+
+
+def clips(count: int) -> pa.Table:
+    return pa.Table.from_pylist([clip(f"c{i:04d}") for i in range(count)])
+
+
+def clip(key: str) -> Row:
+    return {
+        "key": key,
+        "clip_path": f"stages/cut-1/media/c0/{key}.mp4",
+        "frame_path": f"stages/excerpts-1/media/c0/{key}.jpg",
+        "subclip_path": f"stages/excerpts-1/media/c0/{key}-part.mp4",
+        "captions": [f"{key} caption {i}" for i in range(5)],
+        "frame_captions": [f"{key} frame caption {i}" for i in range(5)],
+        "image_query": f"{key} image query",
+        "video_query": f"{key} video query",
+    }
+
+
+def made(stage: Pairs, count: int) -> tuple[list[Row], list[Drop]]:
+    outcomes = list(stage.compute(clips(count)))
+    return [o for o in outcomes if isinstance(o, dict)], [o for o in outcomes if isinstance(o, Drop)]
+
+
+def test_the_full_target_is_table_7() -> None:
+    assert quotas(1_549_000, 0) == {task: thousands * 1000 for task, thousands in UVRD_THOUSANDS.items()}
+
+
+@given(st.integers(1, 5000), st.integers(0, 5000))
+def test_quotas_sum_to_the_target_in_ratio(target: int, count: int) -> None:
+    wanted = quotas(target, count)
+    assert sum(wanted.values()) == target
+    for task, n in wanted.items():
+        assert abs(n - target * UVRD_THOUSANDS[task] / 1549) < 1
+
+
+@given(st.integers(0, 3000))
+def test_without_a_target_nothing_is_short_and_nothing_left(count: int) -> None:
+    wanted = quotas(0, count)
+    assert max(wanted.values()) <= count
+    assert wanted["T2V"] >= count - 1
+
+
+def test_pairs_follow_the_quotas_and_clips_are_accounted_for() -> None:
+    pairs, over = made(Pairs(target_pairs=155), 60)
+    assert Counter(pair["task"] for pair in pairs) == Counter(quotas(155, 60)) - Counter({"T2V": 28})
+    assert shortage(quotas(155, 60), Counter(pair["task"] for pair in pairs)) == {"T2V": 28}
+    assert len({pair["key"] for pair in pairs}) == len(pairs)
+    assert {pair["parent"] for pair in pairs} | {drop.key for drop in over} == {f"c{i:04d}" for i in range(60)}
+    few, over = made(Pairs(target_pairs=15), 60)
+    assert len({pair["parent"] for pair in few}) + len(over) == 60
+
+
+def test_a_clip_keeps_its_pairs_when_others_come() -> None:
+    before, _ = made(Pairs(), 20)
+    after, _ = made(Pairs(), 40)
+    assert {p["key"] for p in before if p["task"] == "T2V"} <= {p["key"] for p in after}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_sides_have_what_their_task_needs(task: str) -> None:
+    parts = sides(task, clip("c1"), 42)
+    for role, needed in zip(("query", "target"), SIDES[task], strict=True):
+        present = {part for part in ("text", "image", "video") if parts[f"{role}_{part}"] is not None}
+        assert present == set(needed)
+
+
+def test_t2t_uses_captions_that_t2v_did_not() -> None:
+    for number in range(50):
+        row = clip(f"c{number}")
+        text = sides("T2T", row, 42)
+        assert len({text["query_text"], text["target_text"], sides("T2V", row, 42)["query_text"]}) == 3
