@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from shards.records import TASKS
 
-SMOOTHING = 0.9  # weight of the past in the running mean that is drawn
+DRAWN_POINTS = 20  # independent points left on a line when its running mean is drawn
 PANELS = (
     ("loss", "Loss", "symmetric InfoNCE"),
     ("positive_score", "Positive score", "mean cosine, query and its target"),
@@ -32,8 +32,14 @@ def draw_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
         for task in tasks:
             steps = [entry["step"] for entry in log if entry["task"] == task]
             values = [entry[measure] for entry in log if entry["task"] == task]
-            axis.plot(steps, values, color=COLORS[task], alpha=0.15, linewidth=0.8)
-            axis.plot(steps, running_mean(values, SMOOTHING), color=COLORS[task], linewidth=1.8, label=task)
+            axis.plot(steps, values, color=COLORS[task], alpha=0.2, linewidth=0.8)
+            axis.plot(
+                steps,
+                running_mean(values, max(0.0, 1 - DRAWN_POINTS / len(values))),
+                color=COLORS[task],
+                linewidth=1.8,
+                label=task,
+            )
     axes[0].set_ylim(bottom=0)
     axes[-1].axhline(0, color="#999999", linewidth=0.8, linestyle=":")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(tasks), frameon=False)

@@ -73,7 +73,7 @@ def smart_resize(height: int, width: int, min_pixels: int, max_pixels: int) -> t
 def resize(frames: NDArray[np.uint8], min_pixels: int, max_pixels: int) -> Tensor:
     """Frames [n, height, width, 3] as uint8 [n, 3, h, w], resized by `smart_resize`."""
     size = smart_resize(frames.shape[1], frames.shape[2], min_pixels, max_pixels)
-    pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2)
     if pixels.shape[2:] == size:
         return pixels
     return torch.nn.functional.interpolate(pixels, size=size, mode="bicubic", antialias=True)

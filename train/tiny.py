@@ -17,16 +17,17 @@ from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 from tokenizers.trainers import BpeTrainer
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
 
+from shards.records import INSTRUCTIONS
 from train.inputs import END_OF_TEXT, IM_END, IMAGE_PAD, SPECIAL_TOKENS, VIDEO_PAD, VISION_END, VISION_START, token_id
 from train.pixels import MERGE, PATCH, TEMPORAL
-from train.settings import TinySettings
+from train.settings import InputSettings, TinySettings
 
 # How Qwen2's tokenizer cuts text into words before the merges.
 QWEN2_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-TEMPLATE_WORDS = ("system\n", "user\n", "assistant\n", "You are a helpful assistant.")
+TEMPLATE = ("system\n", "user\n", "assistant\n", InputSettings.default_instruction, *INSTRUCTIONS.values())
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -45,7 +46,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         initial_alphabet=sorted(ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([*sorted(texts), *TEMPLATE_WORDS * 2], trainer)
+    tokenizer.train_from_iterator([*sorted(texts), *TEMPLATE], trainer)
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in SPECIAL_TOKENS])
     return tokenizer
 
