@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from flows.recipe import Recipe
+from flows.steps import step
 from infra.engine import Run, run_stage
 from infra.errors import RunFailed
 from infra.lake import RunRecord, funnel, save_record
@@ -56,15 +57,10 @@ def synthesize_pairs(videos: str, lake: str, recipe_path: str | None = None, ove
         progress.end(tables.counts(SOURCES))
         run = Run(store, lease, pool, tables, progress, recipe.run.min_yield)
         for stage, link in zip(stages, links[1:], strict=True):
-            _as_task(stage.name, lambda stage=stage, link=link: run_stage(run, stage, link))()
-        manifest: str = _as_task("publish", lambda: _publish(run, recipe))()
+            step(stage.name, partial(run_stage, run, stage, link))
+        manifest = step("publish", partial(_publish, run, recipe))
         save_record(store, RunRecord(tuple(links), asdict(recipe), f"{store.url}/{manifest}"))
     return f"{store.url}/{manifest}"
-
-
-def _as_task(name: str, work: Callable[[], Any]) -> Callable[[], Any]:
-    # Resuming is the anti-join's business: Prefect must neither cache nor store what a stage returns.
-    return task(name=name, cache_policy=NO_CACHE, persist_result=False)(work)
 
 
 def _publish(run: Run, recipe: Recipe) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from eval.heldout import evaluate_heldout
 from eval.report import write_report
 from flows.recipe import Recipe
+from flows.steps import step
 from infra.recipe import load_recipe
 from train.gve import Gve
 from train.loop import train
@@ -22,12 +23,11 @@ def train_and_eval(manifest: str, out: str, recipe_path: str | None = None, over
     A run that was cut off goes on from its last checkpoint.
     """
     recipe = load_recipe(Recipe, recipe_path, overrides)
-    options = {"cache_policy": NO_CACHE, "persist_result": False}
-    task(name="train", **options)(lambda: train(manifest, out, recipe.train))()
-    report: str = task(name="eval", **options)(lambda: score(out, manifest, f"{out}/eval"))()
-    return report
+    step("train", partial(train, manifest, out, recipe.train))
+    return step("eval", partial(score, out, manifest, f"{out}/eval"))
 
 
 def score(model: str, manifest: str, out: str) -> str:
     """Score a checkpoint folder on a release's held-out sources; returns the path of the Markdown report."""
-    return write_report(evaluate_heldout(manifest, Gve.load(model)), out)
+    _, markdown = write_report(evaluate_heldout(manifest, Gve.load(model)), out)
+    return markdown
