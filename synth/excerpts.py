@@ -62,13 +62,15 @@ def excerpt_row(settings: Excerpts, workspace: Workspace, row: Row) -> Iterable[
     frame_time_s, jpeg = _frame(settings, path, [drawn.randrange(frames) / fps for _ in range(_TRIES)])
     first, last = subclip_frames(settings, frames, fps, drawn)
     short_side = min(row["clip_width"], row["clip_height"])
-    half = 0.5 / fps  # bounds between frames: rounded times can neither lose nor add one
-    part = encode_clip(path, max(0.0, first / fps - half), last / fps - half, short_side, settings.crf)
+    off = 0.25 / fps  # bounds between frames: rounding can neither lose nor add one
+    part = encode_clip(path, max(0.0, first / fps - off), last / fps - off, short_side, settings.crf)
+    if part.frames != last - first:
+        raise RowError("encode_failed", f"the sub-clip holds {part.frames} of {last - first} frames")
     yield {
         "key": row["key"],
         "parent": row["key"],
         "frame_path": workspace.save(f"{row['key']}.jpg", jpeg),
-        "frame_time_s": frame_time_s,
+        "frame_time_s": round(frame_time_s, 3),
         "subclip_path": workspace.save(f"{row['key']}_part.mp4", part.data),
         "subclip_start_s": round(first / fps, 3),
         "subclip_end_s": round(last / fps, 3),
