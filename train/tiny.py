@@ -58,6 +58,7 @@ def tiny_config(tokenizer: Tokenizer, settings: TinySettings) -> Qwen2_5_VLConfi
     end = token_id(tokenizer, END_OF_TEXT)
     return Qwen2_5_VLConfig(
         text_config={
+            "dtype": "float32",
             "vocab_size": tokenizer.get_vocab_size(),
             "hidden_size": settings.hidden,
             "intermediate_size": settings.intermediate,
@@ -76,6 +77,7 @@ def tiny_config(tokenizer: Tokenizer, settings: TinySettings) -> Qwen2_5_VLConfi
             "use_cache": False,
         },
         vision_config={
+            "dtype": "float32",
             "depth": settings.vision_depth,
             "hidden_size": settings.vision_hidden,
             "intermediate_size": 2 * settings.vision_hidden,

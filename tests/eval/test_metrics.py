@@ -1,0 +1,37 @@
+"""Metrics by hand, and chance against rankings that really are random."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eval.metrics import bootstrap_interval, chance_hit, chance_recall, hit_at_k, recall_at_k
+
+RANKED = np.array([[4, 0, 2], [1, 3, 0], [2, 1, 4]])
+POSITIVES = [{4}, {0, 3, 2}, {0}]
+
+
+def test_recall_is_a_share_of_the_positives_and_hit_is_any_of_them() -> None:
+    assert recall_at_k(RANKED, POSITIVES, 1).tolist() == [1, 0, 0]
+    assert recall_at_k(RANKED, POSITIVES, 3).tolist() == [1, pytest.approx(2 / 3), 0]
+    assert hit_at_k(RANKED, POSITIVES, 1).tolist() == [1, 0, 0]
+    assert hit_at_k(RANKED, POSITIVES, 2).tolist() == [1, 1, 0]
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 12), st.integers(0, 99))
+def test_chance_is_the_mean_over_random_rankings(corpus: int, positives: int, k: int, seed: int) -> None:
+    positives = min(positives, corpus)
+    rng = np.random.default_rng(seed)
+    ranked = np.array([rng.permutation(corpus) for _ in range(2000)])
+    wanted = [set(range(positives))] * len(ranked)
+    assert recall_at_k(ranked, wanted, k).mean() == pytest.approx(chance_recall(corpus, k), abs=0.06)
+    assert hit_at_k(ranked, wanted, k).mean() == pytest.approx(chance_hit(corpus, positives, k), abs=0.06)
+
+
+def test_the_interval_is_seeded_and_covers_the_true_mean() -> None:
+    """Of 200 samples of 100 coin flips at 0.3, nearly 95% of the intervals hold 0.3."""
+    rng = np.random.default_rng(1)
+    samples = rng.random((200, 100)) < 0.3
+    intervals = [bootstrap_interval(sample.astype(float), seed=5, resamples=300) for sample in samples]
+    assert 0.90 <= np.mean([low <= 0.3 <= high for low, high in intervals]) <= 0.99
+    assert bootstrap_interval(samples[0].astype(float), seed=5, resamples=300) == intervals[0]
