@@ -31,7 +31,8 @@ def run(videos: str, lake: str, recipe: str | None, overrides: Sequence[str]) ->
 
 def print_release(lake: str, manifest: str) -> None:
     """The funnel that led to a release, what it lacks, and last where it is."""
-    print_funnel(lakes.funnel(lakes.open_tables(lake)[1]))
+    with lakes.open_tables(lake) as tables:
+        print_funnel(lakes.funnel(tables))
     if missing := manifests.load_manifest(manifest).facts["shortage"]:
         tasks = ", ".join(f"{task} {count}" for task, count in missing.items())
         print(f"shortage: the clips could not fill the quotas by {tasks} pairs")
@@ -40,24 +41,27 @@ def print_release(lake: str, manifest: str) -> None:
 
 def status(lake: str, as_json: bool) -> None:
     """`uvr status`."""
-    record, tables = lakes.open_tables(lake)
-    counts = lakes.funnel(tables)
+    release = lakes.load_record(Store(lake)).release
+    with lakes.open_tables(lake) as tables:
+        counts = lakes.funnel(tables)
     if as_json:
-        print_json({"stages": [status_row(stage) for stage in counts], "release": record.release})
+        print_json({"stages": [status_row(stage) for stage in counts], "release": release})
         return
     print_funnel(counts)
-    print(f"release: {record.release or 'none yet'}")
+    print(f"release: {release or 'none yet'}")
 
 
 def quarantine(lake: str, stage: str | None, as_json: bool) -> None:
     """`uvr quarantine`."""
-    rows = lakes.quarantined(lakes.open_tables(lake)[1], stage)
+    with lakes.open_tables(lake) as tables:
+        rows = lakes.quarantined(tables, stage)
     print_rows(rows, ("stage", "source", "key", "reason", "error"), as_json)
 
 
 def dropped(lake: str, stage: str | None, as_json: bool) -> None:
     """`uvr dropped`."""
-    rows = lakes.dropped(lakes.open_tables(lake)[1], stage)
+    with lakes.open_tables(lake) as tables:
+        rows = lakes.dropped(tables, stage)
     print_rows(rows, ("stage", "source", "key", "reason", "detail"), as_json)
 
 
@@ -72,7 +76,8 @@ def requeue(lake: str, stage: str | None, reason: str | None) -> None:
 
 def explain(wanted: str, lake: str, as_json: bool) -> None:
     """`uvr explain`."""
-    rows = lakes.explain(lakes.open_tables(lake)[1], wanted)
+    with lakes.open_tables(lake) as tables:
+        rows = lakes.explain(tables, wanted)
     if as_json:
         print_json(rows)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -18,11 +19,13 @@ from infra.lease import hold_lease
 from infra.pool import Pool
 from infra.progress import Progress
 from infra.recipe import load_recipe
+from infra.stage import Outcome
 from infra.store import Store
 from infra.tables import (
     SOURCE_COLUMNS,
     SOURCES,
     Counts,
+    Link,
     Tables,
     chain_links,
     ensure_table,
@@ -48,19 +51,27 @@ def synthesize_pairs(videos: str, lake: str, recipe_path: str | None = None, ove
     store = Store(lake)
     stages = recipe.chain()
     links = chain_links(stages)
-    with hold_lease(store) as lease, Progress() as progress, Pool(recipe.run.workers, recipe.run.ray_address) as pool:
+    with ExitStack() as held:
+        lease = held.enter_context(hold_lease(store))
+        progress = held.enter_context(Progress())
+        pool = held.enter_context(Pool(recipe.run.workers, recipe.run.ray_address))
         save_record(store, RunRecord(tuple(links), asdict(recipe)))
-        ensure_table(store, links[0], SOURCE_COLUMNS)
-        listing = part_table(SOURCE_COLUMNS, listed, {})
-        replace_table(store, links[0], table_digest(listing), listing)
-        tables = Tables(store, links)
-        progress.end(tables.counts(SOURCES))
+        _write_listing(store, links[0], listed)
+        tables = held.enter_context(Tables(store, links))
         run = Run(store, lease, pool, tables, progress, recipe.run.min_yield)
+        progress.begin(SOURCES, len(listed), len(listed))
+        progress.end(tables.counts(SOURCES))
         for stage, link in zip(stages, links[1:], strict=True):
             step(stage.name, partial(run_stage, run, stage, link))
         manifest = step("publish", partial(_publish, run, recipe))
         save_record(store, RunRecord(tuple(links), asdict(recipe), f"{store.url}/{manifest}"))
     return f"{store.url}/{manifest}"
+
+
+def _write_listing(store: Store, link: Link, listed: Sequence[Outcome]) -> None:
+    listing = part_table(SOURCE_COLUMNS, listed, {})
+    ensure_table(store, link, SOURCE_COLUMNS)
+    replace_table(store, link, table_digest(listing), listing)
 
 
 def _publish(run: Run, recipe: Recipe) -> str:

@@ -38,21 +38,22 @@ def run_stage(run: Run, stage: Stage, link: Link) -> Counts:
     """
     run.tables.begin(link, stage.schema)
     if isinstance(stage, RowStage):
-        _run_rows(run, stage, link)
+        counts = _run_rows(run, stage, link)
     elif isinstance(stage, TableStage):
-        _run_table(run, stage, link)
-    counts = run.tables.counts(link.name)
+        counts = _run_table(run, stage, link)
+    else:
+        raise TypeError(f"{type(stage).__name__} is neither a row stage nor a table stage")
     run.progress.end(counts)
     if isinstance(stage, RowStage):
         _check_yield(run, counts)
     return counts
 
 
-def _run_rows(run: Run, stage: RowStage, link: Link) -> None:
+def _run_rows(run: Run, stage: RowStage, link: Link) -> Counts:
     before = run.tables.counts(link.name)
     run.progress.begin(link.name, before.in_, before.in_ - before.pending)
     if not before.pending:
-        return
+        return before
     workers = run.pool.workers or 2
     unit_rows = max(1, min(stage.unit_rows, -(-before.pending // (workers * UNITS_PER_WORKER))))
     units = -(-before.pending // unit_rows)
@@ -62,6 +63,7 @@ def _run_rows(run: Run, stage: RowStage, link: Link) -> None:
         commit(run, link, part)
         done = len(set(part["parent"].to_pylist()))
         run.progress.advance(link.name, done, part["status"].to_pylist().count("quarantined"))
+    return run.tables.counts(link.name)
 
 
 def _tables(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -80,7 +82,7 @@ def unit_name(keys: Iterable[str]) -> str:
     return "unit-" + hashlib.sha256("\n".join(sorted(set(keys))).encode()).hexdigest()[:20]
 
 
-def _run_table(run: Run, stage: TableStage, link: Link) -> None:
+def _run_table(run: Run, stage: TableStage, link: Link) -> Counts:
     """Recompute a table stage, unless its input is the one its table was made from."""
     rows = run.tables.table(f"in_{link.name}", stage.needs)
     run.progress.begin(link.name, rows.num_rows, 0)
@@ -88,6 +90,7 @@ def _run_table(run: Run, stage: TableStage, link: Link) -> None:
     digest = table_digest(rows)
     if not has_table(run.store, link, digest):
         replace_table(run.store, link, digest, part_table(stage.schema, stage.compute(rows), {}))
+    return run.tables.counts(link.name)
 
 
 def _check_yield(run: Run, counts: Counts) -> None:

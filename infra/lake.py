@@ -45,11 +45,10 @@ def load_record(store: Store) -> RunRecord:
     return RunRecord(tuple(Link(**link) for link in links), body["recipe"], body["release"])
 
 
-def open_tables(lake: str) -> tuple[RunRecord, Tables]:
-    """The last run's record and the views of the stages it began."""
+def open_tables(lake: str) -> Tables:
+    """The views of the stages that the last run began; close them, or use them as a context."""
     store = Store(lake)
-    record = load_record(store)
-    return record, Tables(store, record.links)
+    return Tables(store, load_record(store).links)
 
 
 def funnel(tables: Tables) -> list[Counts]:

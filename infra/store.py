@@ -49,6 +49,8 @@ class FileFacts:
 def find_files(pattern: str) -> list[FileFacts]:
     """The files below a folder, or those that a path or a glob names, sorted by URL."""
     fs, base = fsspec.core.url_to_fs(pattern)
+    if isinstance(fs, LocalFileSystem):
+        base = str(Path(os.path.normpath(base)))
     if fs.isdir(base):
         found = fs.find(base, detail=True)
     elif fs.exists(base):  # before globbing: a name may hold brackets

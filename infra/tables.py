@@ -17,6 +17,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from types import TracebackType
 
 import duckdb
 import pyarrow as pa
@@ -169,6 +170,12 @@ class Tables:
             if not store.exists(f"{link.folder}/parts/0-schema.parquet"):
                 break
             self._view(link)
+
+    def __enter__(self) -> Tables:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.db.close()
 
     def _location(self, link: Link) -> str:
         full = self.store.full(f"{link.folder}/parts/*.parquet")

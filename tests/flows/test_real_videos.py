@@ -18,7 +18,7 @@ BAD = {
     "zero_byte.mp4": {"empty_file"},
     "text_renamed.mp4": {"not_a_video"},
     "audio_only.mp4": {"no_video_stream"},
-    "truncated_no_moov.mp4": {"truncated"},
+    "truncated_no_moov.mp4": {"unreadable_container"},
     "truncated.mp4": {"truncated"},
     "one_frame.mp4": {"too_few_frames"},
     "all_black.mp4": {"black"},
