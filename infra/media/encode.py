@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,9 +24,12 @@ from infra.media.reader import FrameReader, upright
 # Written into every file made here, so that a reader knows a clip of our own.
 OWN_MARK = "universal-video-retrieval"
 
-# One x264 thread: the bytes must not depend on the number of cores, and workers share them anyway.
-# Key frames stand at fixed distances only, so that no group of pictures is longer or shorter than asked.
-_X264 = {"preset": "veryfast", "x264-params": "threads=1:lookahead_threads=1:scenecut=0:open_gop=0"}
+# One thread: the bytes must not depend on the number of cores, and workers share them anyway.
+# cpu-independent: x264's AVX-512 code for macroblock trees reads memory it never wrote, so that the same
+# frames give other bytes from one call to the next, and its fast paths differ from CPU to CPU.
+# scenecut=0: key frames stand at fixed distances only, so no group of pictures is longer or shorter than asked.
+_X264 = {"preset": "veryfast", "x264-params": "threads=1:lookahead_threads=1:cpu-independent=1:scenecut=0:open_gop=0"}
+_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT  # the same on every CPU
 
 _MAX_FPS = Fraction(30)
 
@@ -119,13 +122,14 @@ class _Scaler:
         scale = min(1.0, self.short_side / min(frame.width, frame.height))
         width, height = (max(2, 2 * round(side * scale / 2)) for side in (frame.width, frame.height))
         if frame.rotation:
-            small = self.reformatter.reformat(frame, width, height, "rgb24", threads=1)
+            small = self.reformatter.reformat(frame, width, height, "rgb24", interpolation=_EXACT, threads=1)
             return _yuv(upright(np.asarray(small.to_ndarray(), np.uint8), frame.rotation))
         return self.reformatter.reformat(
             frame,
             width,
             height,
             "yuv420p",
+            interpolation=_EXACT,
             src_color_range=frame.color_range,
             dst_color_range=ColorRange.MPEG,
             threads=1,
@@ -136,7 +140,7 @@ def _yuv(picture: NDArray[np.uint8]) -> VideoFrame:
     """An RGB picture as a yuv420p frame, its odd last row or column left out."""
     height, width = picture.shape[:2]
     even = np.ascontiguousarray(picture[: height - height % 2, : width - width % 2])
-    return VideoFrame.from_ndarray(even, format="rgb24").reformat(format="yuv420p", threads=1)
+    return VideoFrame.from_ndarray(even, format="rgb24").reformat(format="yuv420p", interpolation=_EXACT, threads=1)
 
 
 def _write_mp4(frames: Iterator[VideoFrame], fps: Fraction, crf: int, gop_s: float) -> EncodedClip:
