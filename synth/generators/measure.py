@@ -17,8 +17,9 @@ from synth.generators.observation import Look, Observation, Patch
 
 WORK_SIDE: Final = 160  # pixels of the short side at which everything but faces is measured
 SAMPLES_A_SECOND: Final = 6.0
-MIN_SAMPLES: Final = 16
+MIN_SAMPLES: Final = 24
 MAX_SAMPLES: Final = 32
+_SPOT_SHARE = 0.55  # of a colour's pixels in one of nine cells, to say that it lies there
 _MOST_GAIN = 4.0  # of contrast, before noise would be taken for a pattern
 
 Frames = NDArray[np.uint8]
@@ -105,8 +106,10 @@ def _look(seen: _Seen, which: int, face_count: int) -> Look:
     return Look(
         aspect=frame.shape[1] / frame.shape[0],
         palette=tuple((colour.NAMES[i], float(shares[i])) for i in order),
-        grid=_grid(seen.labels),
+        grid=tuple(_dominant(cell) for cell in _cells(seen.labels)),
         brightness=float(seen.gray.mean() / 255),
+        lights=tuple(float(cell.mean() / 255) for cell in _cells(seen.gray)),
+        spots=_spots(seen.labels, order),
         contrast=float(seen.gray.std() / 255),
         colourfulness=_colourfulness(seen.frames[:: max(1, len(seen.frames) // 4)]),
         detail=float((cv2.Canny(gray, 60, 150) > 0).mean()),
@@ -116,9 +119,19 @@ def _look(seen: _Seen, which: int, face_count: int) -> Look:
     )
 
 
-def _grid(labels: NDArray[np.uint8]) -> tuple[str, ...]:
-    cells = (c for band in np.array_split(labels, 3, axis=1) for c in np.array_split(band, 3, axis=2))
-    return tuple(_dominant(cell) for cell in cells)
+def _cells(planes: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """The 3x3 cells of [n, h, w], row by row."""
+    return [cell for band in np.array_split(planes, 3, axis=1) for cell in np.array_split(band, 3, axis=2)]
+
+
+def _spots(labels: NDArray[np.uint8], order: list[int]) -> tuple[tuple[str, int], ...]:
+    """Colours with most of their pixels in one cell, of the colours numbered in `order`, with that cell."""
+    found = []
+    for i in order:
+        inside = np.array([(cell == i).sum() for cell in _cells(labels)])
+        if inside.max() > _SPOT_SHARE * inside.sum():
+            found.append((colour.NAMES[i], int(inside.argmax())))
+    return tuple(found)
 
 
 def _dominant(labels: NDArray[np.uint8]) -> str:

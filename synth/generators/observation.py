@@ -43,6 +43,8 @@ class Look:
     palette: tuple[tuple[str, float], ...]  # colour names with their share of the pixels, most first
     grid: tuple[str, ...]  # the dominant colour of the 3x3 cells, row by row, "" where none has half of it
     brightness: float  # mean luma, 0-1
+    lights: tuple[float, ...]  # mean luma of the 3x3 cells, row by row
+    spots: tuple[tuple[str, int], ...]  # colours that lie mostly in one cell: name and cell, most pixels first
     contrast: float  # standard deviation of luma, 0-0.5
     colourfulness: float  # Hasler and Suesstrunk (2003): below 15 hardly any, above 60 strong
     detail: float  # share of pixels on an edge

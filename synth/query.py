@@ -1,0 +1,97 @@
+"""Stage `queries`: captions of every clip's frame, and the words that turn frame or sub-clip into the clip.
+
+Multimodal task extension (arXiv 2510.27571, section 3.2, stage 3): text+image and text+video queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import pyarrow as pa
+
+from infra.stage import Row, RowStage, Work, Workspace, each
+from synth.answers import parse_frame_captions, parse_image_query, parse_video_query, same_clip
+from synth.generator import Generator, Kind, Request
+from synth.generators.build import build_generator
+from synth.style import Shares, draw_slots
+
+_KINDS: tuple[Kind, ...] = ("frame_captions", "image_query", "video_query")
+
+
+@dataclass(frozen=True)
+class Queries(RowStage):
+    """Asks three times per clip; raises UsageError for profile shares that do not sum to 1."""
+
+    generator: str = "measured"
+    seed: int = 42
+    spatial_share: float = 0.6  # of the frames, whose captions favour what is where
+    temporal_share: float = 0.15  # the frozen moment
+    other_share: float = 0.25  # light, style, format
+
+    name: ClassVar[str] = "queries"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = (
+        "clip_path",
+        "clip_duration_s",
+        "frame_path",
+        "subclip_path",
+        "subclip_start_s",
+        "subclip_end_s",
+        "weak_caption",
+    )
+    schema: ClassVar[pa.Schema] = pa.schema(
+        [
+            ("frame_captions", pa.list_(pa.string())),  # in the order of CAPTION_KINDS
+            ("image_query", pa.string()),
+            ("video_query", pa.string()),
+            ("query_model", pa.string()),
+            ("query_prompt_version", pa.string()),
+        ]
+    )
+    unit_rows: ClassVar[int] = 64
+    num_cpus: ClassVar[float] = 1.0
+
+    def __post_init__(self) -> None:
+        self.shares()
+
+    def shares(self) -> Shares:
+        """The shares of the information profiles."""
+        return Shares(self.spatial_share, self.temporal_share, self.other_share)
+
+    def open(self, workspace: Workspace) -> Work:
+        return each(partial(query_row, self, build_generator(self.generator), workspace))
+
+
+def query_row(settings: Queries, generator: Generator, workspace: Workspace, row: Row) -> Iterable[Row]:
+    """The frame captions and queries of one clip; raises RowError as `caption_row`."""
+    requests = [_request(settings, workspace, row, kind) for kind in _KINDS]
+    answers = generator.answer(requests)
+    captions, with_image, with_video = map(same_clip, requests, answers)
+    yield {
+        "key": row["key"],
+        "parent": row["key"],
+        "frame_captions": list(parse_frame_captions(captions, row["key"])),
+        "image_query": parse_image_query(with_image, row["key"]),
+        "video_query": parse_video_query(with_video, row["key"]),
+        "query_model": answers[0].model,
+        "query_prompt_version": answers[0].prompt_version,
+    }
+
+
+def _request(settings: Queries, workspace: Workspace, row: Row, kind: Kind) -> Request:
+    """One request with the media its kind needs."""
+    return Request(
+        kind=kind,
+        clip_id=row["key"],
+        seed=settings.seed,
+        video=b"" if kind == "frame_captions" else workspace.read(row["clip_path"]),
+        duration_s=row["clip_duration_s"],
+        frame=b"" if kind == "video_query" else workspace.read(row["frame_path"]),
+        subclip=workspace.read(row["subclip_path"]) if kind == "video_query" else b"",
+        subclip_s=(row["subclip_start_s"], row["subclip_end_s"]),
+        weak_caption=row["weak_caption"] or "",
+        slots=draw_slots(settings.shares(), settings.seed, kind, row["key"]),
+    )
