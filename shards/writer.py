@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pyarrow as pa
-import webdataset
 
 from infra.stage import Row, RowStage, Work, Workspace, each
 
@@ -100,6 +99,8 @@ def sample(pair: Row, workspace: Workspace) -> dict[str, Any]:
 
 def tar_bytes(samples: Iterable[dict[str, Any]]) -> bytes:
     """A USTAR archive of the samples, byte for byte the same for the same samples."""
+    import webdataset  # brings torch along, which only the workers that write need
+
     sink = io.BytesIO()
     with webdataset.TarWriter(sink, encoder=False, mtime=0, user="", group="", format=tarfile.USTAR_FORMAT) as writer:
         for members in samples:

@@ -26,7 +26,7 @@ from infra.sample_world.spec import (
 )
 from infra.sample_world.weak import weak_caption
 
-FRAME_SIZES = ((160, 120), (176, 132), (192, 144), (208, 156), (224, 168), (192, 108), (224, 126), (144, 144))
+FRAME_SIZES = ((176, 132), (192, 144), (208, 156), (224, 168), (232, 132), (256, 144), (144, 144))
 MARGIN = 0.03  # of the frame, kept free at its edges
 GAP = 0.06  # short sides between two things
 COLOUR_DISTANCE = 130.0  # least Euclidean sRGB distance of a thing to its background and to other things

@@ -21,7 +21,8 @@ from shards.manifest import load_manifest, verify
 
 pytestmark = pytest.mark.slow
 
-VIDEOS = 14
+VIDEOS = 20
+KILLS = 10
 SETTINGS = ("--set", "layout.shard_pairs=8", "--set", "layout.val_share=0.3")
 
 
@@ -113,10 +114,11 @@ def test_killed_at_many_moments(world: str, uninterrupted: Path, tmp_path: Path)
     """The whole process group, or the driver alone while its orphaned workers run on."""
     draw = random.Random(5)
     runs = Runs(world, tmp_path / "lake", tmp_path / "prefect")
-    for kill in range(10):
+    for kill in range(KILLS):
         process = runs.start()
-        runs.wait_for_parts(draw.randint(0, 9), process)
-        time.sleep(draw.random())
+        runs.wait_for_parts(draw.randint(0, 12), process)
+        time.sleep(draw.uniform(0, 0.2))
+        assert process.poll() is None, "the run ended before it could be killed: make the world larger"
         committed = runs.parts()
         if kill % 2:
             os.killpg(process.pid, signal.SIGKILL)
