@@ -55,7 +55,6 @@ class Quality(RowStage):
     )
     schema: ClassVar[pa.Schema] = pa.schema([("quality_faults", pa.list_(pa.string()))])
     unit_rows: ClassVar[int] = 1024
-    num_cpus: ClassVar[float] = 0.25
 
     def open(self, workspace: Workspace) -> Work:
         return each(partial(judge, self))

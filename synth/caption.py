@@ -42,7 +42,6 @@ class Captions(RowStage):
         ]
     )
     unit_rows: ClassVar[int] = 64
-    num_cpus: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         self.shares()

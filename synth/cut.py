@@ -38,7 +38,6 @@ class Cut(RowStage):
         ]
     )
     unit_rows: ClassVar[int] = 16
-    num_cpus: ClassVar[float] = 1.0
 
     def open(self, workspace: Workspace) -> Work:
         return each(partial(cut_row, self, workspace))

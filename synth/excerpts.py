@@ -46,7 +46,6 @@ class Excerpts(RowStage):
         ]
     )
     unit_rows: ClassVar[int] = 16
-    num_cpus: ClassVar[float] = 1.0
 
     def open(self, workspace: Workspace) -> Work:
         return each(partial(excerpt_row, self, workspace))

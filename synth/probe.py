@@ -41,7 +41,6 @@ class Probe(RowStage):
         ]
     )
     unit_rows: ClassVar[int] = 64
-    num_cpus: ClassVar[float] = 0.5
 
     def open(self, workspace: Workspace) -> Work:
         return each(partial(probe_row, workspace))

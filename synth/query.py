@@ -52,7 +52,6 @@ class Queries(RowStage):
         ]
     )
     unit_rows: ClassVar[int] = 64
-    num_cpus: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         self.shares()

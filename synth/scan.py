@@ -70,7 +70,6 @@ class Scan(RowStage):
         ]
     )
     unit_rows: ClassVar[int] = 8
-    num_cpus: ClassVar[float] = 1.0
     deadline_s: ClassVar[float] = 1800.0  # a two-hour film; also ends a decoder that loops on damage
 
     def open(self, workspace: Workspace) -> Work:

@@ -74,7 +74,6 @@ class Spans(RowStage):
         ]
     )
     unit_rows: ClassVar[int] = 256
-    num_cpus: ClassVar[float] = 0.25
 
     def __post_init__(self) -> None:
         if not 0 < 2 * self.min_s <= self.max_s or self.margin_s < 0:
@@ -123,7 +122,7 @@ def clip_spans(
     No clip touches a transition or a damaged stretch, nor comes nearer to one than the margin.
     """
     broken = merged(damaged)
-    spans = [Span(int(start * 1000), int(np.ceil(end * 1000)), damaged=True) for start, end in broken]
+    spans = [Span(_floor_ms(start), _ceil_ms(end), damaged=True) for start, end in broken]
     cursor_s, margin_s = 0.0, 0.0
     for start, end in [*merged([*transitions, *broken]), (end_s + settings.margin_s, np.inf)]:
         spans += _split(settings, cursor_s + margin_s, min(start - settings.margin_s, end_s))
@@ -133,12 +132,20 @@ def clip_spans(
 
 def _split(settings: Spans, start_s: float, end_s: float) -> list[Span]:
     """A stretch without transitions as equally long clips, or none when it is too short."""
-    start, end = int(np.ceil(start_s * 1000)), int(end_s * 1000)
+    start, end = _ceil_ms(start_s), _floor_ms(end_s)
     if end - start < settings.min_s * 1000:
         return []
     parts = int(np.ceil((end - start) / (settings.max_s * 1000)))
     edges = [start + (end - start) * i // parts for i in range(parts + 1)]
     return [Span(a, b) for a, b in pairwise(edges)]
+
+
+def _ceil_ms(time_s: float) -> int:
+    return int(np.ceil(round(time_s * 1000, 3)))  # 1.65 s is 1650 ms, whatever floats make of it
+
+
+def _floor_ms(time_s: float) -> int:
+    return int(round(time_s * 1000, 3))
 
 
 def left_out(end_s: float, spans: Iterable[Span]) -> float:

@@ -21,10 +21,11 @@ Frames = list[NDArray[np.uint8]]
 
 
 def shot(seed: int, frames: int, height: int = 90, width: int = 160) -> Frames:
-    """A pan over a colourful texture that only `seed` decides, RGB."""
+    """A pan over a colourful, grainy texture that only `seed` decides, RGB."""
     rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (6, 24, 3), dtype=np.uint8)
+    coarse = rng.integers(0, 220, (6, 24, 3), dtype=np.uint8)
     wide = cv2.resize(coarse, (2 * width + frames, height), interpolation=cv2.INTER_CUBIC)
+    wide = cv2.add(wide, rng.integers(0, 16, (*wide.shape[:2], 1), dtype=np.uint8).repeat(3, axis=2))
     return [np.ascontiguousarray(wide[:, i : i + width]) for i in range(frames)]
 
 

@@ -39,11 +39,6 @@ def frame_facts(look: Look, voice: Voice) -> list[Fact]:
     ]
 
 
-def short(patch: Patch, look: Look) -> str:
-    """The second mention of a thing: its colour and form."""
-    return f"{patch.colour} {patch.form or ('shape' if phrases.is_drawn(look) else 'area')}"
-
-
 def _patch(patch: Patch, look: Look, voice: Voice) -> Iterator[Fact]:
     spot = phrases.place(patch.x, patch.y) or "near the middle"
     subject = with_article(phrases.noun(patch, look, voice))
@@ -54,7 +49,7 @@ def _patch(patch: Patch, look: Look, voice: Voice) -> Iterator[Fact]:
 
 def covers(patch: Patch, look: Look, voice: Voice) -> Fact:
     """How much of the picture a thing takes."""
-    text = f"the {short(patch, look)} covers {voice.share(patch.area)} of the {voice.word('picture')}"
+    text = f"the {phrases.short(patch, look)} covers {voice.share(patch.area)} of the {voice.word('picture')}"
     return Fact(sentence(text), SPATIAL)
 
 
@@ -75,9 +70,13 @@ def relation(placed: Sequence[tuple[Patch, float, float]], look: Look, voice: Vo
     height = "above" if ay < by - 0.2 else "below" if ay > by + 0.2 else ""
     relation = listed([part for part in (side, height) if part]) if side or height else ""
     if relation:
-        yield Fact(sentence(f"{when}the {short(a, look)} is {relation} the {short(b, look)}"), SPATIAL, True)
+        yield Fact(
+            sentence(f"{when}the {phrases.short(a, look)} is {relation} the {phrases.short(b, look)}"), SPATIAL, True
+        )
     if len(placed) == 2 and voice.chance(0.5):
-        yield Fact(f"Two things stand out: {listed([with_article(short(p, look)) for p, _, _ in placed])}.", SPATIAL)
+        yield Fact(
+            f"Two things stand out: {listed([with_article(phrases.short(p, look)) for p, _, _ in placed])}.", SPATIAL
+        )
 
 
 def appearance(look: Look, voice: Voice) -> Iterator[Fact]:
@@ -120,7 +119,7 @@ def _grid(look: Look, voice: Voice) -> Iterator[Fact]:
         yield Fact(sentence(listed(cells[start : start + 2])), SPATIAL)
 
 
-_LIGHT: Final = ((0.22, "dark"), (0.4, "rather dark"), (0.62, "neither dark nor bright"), (0.78, "bright"),
+_LIGHT: Final = ((0.22, "dark"), (0.4, "rather dark"), (0.62, "of medium brightness"), (0.78, "bright"),
                  (2.0, "very bright"))  # fmt: skip
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from synth.generators import phrases
-from synth.generators.appearance import OTHER, SPATIAL, TEMPORAL, Fact, appearance, covers, relation, setting, short
+from synth.generators.appearance import OTHER, SPATIAL, TEMPORAL, Fact, appearance, covers, relation, setting
 from synth.generators.observation import Activity, Observation, Track
 from synth.generators.voice import Voice, sentence, with_article
 
+_THIRDS = ("on the left", "along the middle", "on the right", "near the top", "at middle height", "near the bottom")
 _MUCH = 0.08  # share of the pixels that change from sample to sample
 
 
@@ -31,7 +32,7 @@ def clip_facts(seen: Observation, voice: Voice) -> list[Fact]:
 def _track(track: Track, seen: Observation, voice: Voice) -> Iterator[Fact]:
     subject = with_article(phrases.noun(track.patch, seen.look, voice, sized=not phrases.resizes(track)))
     verb, start, end = phrases.does(track, seen, voice), phrases.place(*track.start), phrases.place(*track.end)
-    thing = f"the {short(track.patch, seen.look)}"
+    thing = f"the {phrases.short(track.patch, seen.look)}"
     if not verb:
         where_seen = phrases.place(track.patch.x, track.patch.y)
         yield Fact(sentence(f"{subject} can be seen {where_seen}".strip()), SPATIAL, True)
@@ -88,8 +89,8 @@ def events(seen: Observation, voice: Voice) -> list[tuple[float, str]]:
 
 def _events(track: Track, seen: Observation, voice: Voice) -> Iterator[tuple[float, str]]:
     """Changes in a track's life that have a moment, as (second, clause)."""
-    thing = f"the {short(track.patch, seen.look)}"
-    is_sharp = track.patch.is_flat and (phrases.is_drawn(seen.look) or track.patch.form != "")
+    thing = f"the {phrases.short(track.patch, seen.look)}"
+    is_sharp = track.patch.is_flat and phrases.is_drawn(seen.look)
     if track.appears and is_sharp:
         yield track.first_s, f"{thing} {voice.word('appears')}"
     for before, after in zip(track.moves, track.moves[1:], strict=False):
@@ -107,10 +108,9 @@ def _activity(seen: Observation, voice: Voice) -> Iterator[Fact]:
     """Changes besides the camera's motion; where that is unclear only that there are many."""
     found, move = seen.activity, seen.camera.move
     if found.share > _MUCH or move:
+        besides = "" if move in ("still", "") else "apart from the movement of the view, "
         for text in _changes(found, voice):
-            yield Fact(
-                sentence(text if move in ("still", "") else f"apart from the movement of the view, {text}"), TEMPORAL
-            )
+            yield Fact(sentence(f"{besides}{text}"), TEMPORAL)
     if found.direction and move == "still":  # else parallax
         yield Fact(f"What moves goes mostly {phrases.direction(found.direction, voice)}.", TEMPORAL, True)
     if abs(found.light) > 0.12:
@@ -141,22 +141,12 @@ def where(places: tuple[float, ...]) -> str:
 def centre_of_change(places: tuple[float, ...]) -> str:
     """Where most of the change is: a cell, a column or a row of the 3x3 grid, "" when spread out."""
     busiest = max(range(9), key=places.__getitem__)
-    if places[busiest] > 0.38:
+    if places[busiest] > 0.5:
         return f"in the {phrases.cell(busiest)}"
     columns = [sum(places[column::3]) for column in range(3)]
     rows = [sum(places[3 * row : 3 * row + 3]) for row in range(3)]
-    parts = (
-        "on the left",
-        "between left and right",
-        "on the right",
-        "near the top",
-        "at middle height",
-        "near the bottom",
-    )
     thirds = [*columns, *rows]
-    if max(thirds) > 0.6:
-        return parts[thirds.index(max(thirds))]
-    return ""
+    return _THIRDS[thirds.index(max(thirds))] if max(thirds) > 0.6 else ""
 
 
 def _length(seen: Observation, voice: Voice) -> Iterator[Fact]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synth.generators import phrases
-from synth.generators.appearance import brightness, cell_lights, frame_facts, short
+from synth.generators.appearance import brightness, cell_lights, frame_facts
 from synth.generators.observation import Look
 from synth.generators.voice import Voice, listed, sentence, with_article, words
 from synth.generators.wording import by_profile, filled, keyword_list, look_terms, partial
@@ -49,7 +49,9 @@ def _scene(look: Look, voice: Voice) -> str:
 
 def _overview(look: Look, voice: Voice) -> str:
     told = phrases.told_patches(look)
-    things = listed([with_article(short(patch, look)) for patch in told] or phrases.palette(look) or ["many colours"])
+    things = listed(
+        [with_article(phrases.short(patch, look)) for patch in told] or phrases.palette(look) or ["many colours"]
+    )
     relation = voice.pick("built around", "composed of", "about") if told else "in"
     return sentence(f"a still {voice.word('picture')} {relation} {things}")
 

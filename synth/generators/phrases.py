@@ -43,6 +43,7 @@ _VIEW = {
     "zoom_out": ("the view zooms out", "with a zoom out"),
     "unsteady": ("the view is unsteady", "with an unsteady view"),
 }
+_FEW_EDGES = 0.045  # share of pixels on an edge
 _SCREEN_SHARE = 0.7  # of black or white, from which a picture may be a screen
 _RESIZED = (0.71, 1.4)  # factor of the width, outside of which a thing shrinks or grows
 _SLOW, _FAST = 0.1, 0.45  # short sides a second
@@ -53,35 +54,55 @@ def is_drawn(look: Look) -> bool:
     return look.ground.structure != ""
 
 
+def is_simple(look: Look) -> bool:
+    """Whether forms can be trusted: a drawn background, or hardly an edge in the whole picture."""
+    return is_drawn(look) or look.detail < _FEW_EDGES
+
+
 def told(observation: Observation) -> tuple[Track, ...]:
     """The tracks worth telling: of a colour beyond doubt, and not a chance patch of a natural scene."""
-    return tuple(track for track in observation.tracks if _is_worth_telling(track, observation))[:3]
-
-
-def _is_worth_telling(track: Track, observation: Observation) -> bool:
-    patch = track.patch
-    lasts = track.last_s - track.first_s >= 0.6 * observation.duration_s
-    if not patch.is_certain:
-        return False
-    if is_drawn(observation.look) or patch.form:
-        return patch.is_flat
-    return lasts and patch.area >= 0.008 and patch.colour not in _COLOURLESS
+    look, chosen = observation.look, dict[str, Track]()
+    for track in observation.tracks:
+        lasts = track.last_s - track.first_s >= 0.6 * observation.duration_s
+        if _stands_out(track.patch, look) and (is_simple(look) or lasts):
+            chosen.setdefault(short(track.patch, look), track)
+    return tuple(chosen.values())[:3]
 
 
 def told_patches(look: Look) -> tuple[Patch, ...]:
     """The patches of a picture worth telling, by the same rule."""
-    chosen = (
-        p
-        for p in look.patches
-        if p.is_certain and (p.is_flat if is_drawn(look) or p.form else p.area >= 0.02 and p.colour not in _COLOURLESS)
-    )
-    return tuple(chosen)[:3]
+    chosen: dict[str, Patch] = {}
+    for patch in look.patches:
+        if _stands_out(patch, look):
+            chosen.setdefault(short(patch, look), patch)
+    return tuple(chosen.values())[:3]
+
+
+def _stands_out(patch: Patch, look: Look) -> bool:
+    """Of a certain colour that the background does not have; in a natural scene also large and colourful."""
+    behind = {name.split()[-1] for name, _ in look.ground.colours if name}
+    if not patch.is_certain or patch.colour in behind:
+        return False
+    if is_simple(look):
+        return patch.is_flat
+    return patch.area >= 0.01 and patch.colour not in _COLOURLESS
 
 
 def noun(patch: Patch, look: Look, voice: Voice, sized: bool = True) -> str:
     """A small dark red circle: size, tone, colour, form, as far as they were measured; without an article."""
-    form = patch.form or ("shape" if is_drawn(look) and patch.is_flat else voice.word("area"))
+    form = _form(patch, look) or voice.word("area")
     return " ".join(part for part in (size(patch, look) if sized else "", patch.tone, patch.colour, form) if part)
+
+
+def short(patch: Patch, look: Look) -> str:
+    """The second mention of a thing: its colour and form."""
+    return f"{patch.colour} {_form(patch, look) or 'area'}"
+
+
+def _form(patch: Patch, look: Look) -> str:
+    """The form where it can be trusted, "shape" before a drawn background, "" for a mere area."""
+    form = patch.form if is_simple(look) else ""
+    return form or ("shape" if is_drawn(look) else "")
 
 
 def size(patch: Patch, look: Look) -> str:
@@ -189,7 +210,7 @@ def setting(look: Look, voice: Voice) -> str:
     if is_drawn(look) and names:
         return with_article(f"partly {names[0]} {_PATTERNS[look.ground.structure]} {back}")
     common = [name for name, share in look.palette if share > 0.2][:2]
-    return f"a {voice.word('mostly')} {listed(common)} {voice.pick('scene', 'picture')}" if common else ""
+    return f"a {voice.word('mostly')} {listed(common)} scene" if common else ""
 
 
 _PATTERNS = {"stripes": "striped", "gradient": "shaded", "checker": "checkered", "blotches": "patchy"}

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from synth.generators import phrases
-from synth.generators.appearance import short
 from synth.generators.facts import centre_of_change, events
 from synth.generators.observation import Look, Observation, Track
 from synth.generators.voice import Voice, listed, sentence, words
@@ -40,7 +39,7 @@ def _about_things(look: Look, seen: Observation, voice: Voice) -> Iterator[str]:
         elif seen.camera.move not in ("still", ""):
             yield f"{find} {thing} {verb} while {phrases.camera(seen.camera.move, look, voice)}"
     if len(acting) > 1:
-        both = " and ".join(f"the {short(track.patch, look)} {verb}" for track, verb in acting[:2])
+        both = " and ".join(f"the {phrases.short(track.patch, look)} {verb}" for track, verb in acting[:2])
         yield f"{find} {both}, starting from this picture"
     for track in phrases.told(seen):
         if track.appears and track.patch.colour not in shown and track.patch.is_flat and phrases.is_drawn(look):
@@ -53,7 +52,7 @@ def _pointed(track: Track, look: Look, voice: Voice) -> str:
     form = track.patch.form
     only_form = form and sum(patch.form == form for patch in phrases.told_patches(look)) == 1
     return (
-        voice.pick(form, short(track.patch, look))
+        voice.pick(form, phrases.short(track.patch, look))
         if only_form
         else f"{track.patch.colour} {voice.pick('thing', 'part')}"
     )
@@ -64,7 +63,7 @@ def _later(track: Track) -> str:
 
 
 def _colours(look: Look) -> str:
-    return listed([name for name, _ in look.palette[:2]])
+    return listed(phrases.palette(look, most=2) or ["many-coloured"])
 
 
 def _about_scene(look: Look, seen: Observation, voice: Voice) -> str:
@@ -103,7 +102,7 @@ def _around(seen: Observation, subclip_s: tuple[float, float], voice: Voice) -> 
             yield f"the moments before this, when {clause}"
     for track in phrases.told(seen):
         moving = [move for move in track.moves if move.kind not in ("still", "")]
-        thing = f"the {short(track.patch, seen.look)}"
+        thing = f"the {phrases.short(track.patch, seen.look)}"
         if phrases.resizes(track):
             yield f"the longer shot of this, in which {thing} {'grows' if track.growth > 1 else 'shrinks'}"
         if len(moving) != 1:

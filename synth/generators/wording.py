@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from synth.generators import phrases
-from synth.generators.appearance import Fact, brightness, cell_lights, short
+from synth.generators.appearance import Fact, brightness, cell_lights
 from synth.generators.facts import centre_of_change, clip_facts
 from synth.generators.observation import Look, Observation, Track
 from synth.generators.voice import Voice, listed, sentence, with_article, words
@@ -80,15 +80,12 @@ def _scene(seen: Observation, voice: Voice) -> str:
     parts += [f"{name} in the {phrases.cell(index)}" for name, index in look.spots[:1]]
     parts += [camera] if (camera := phrases.with_camera(seen.camera.move, look)) else []
     place = centre_of_change(activity.places)
-    if activity.share > _CALM and place:
-        parts.append(f"with most change {place}")
-    parts += [brightness(look), "seen from start to end"]
+    parts += [f"with most change {place}"] if activity.share > _CALM and place else []
+    parts += [brightness(look), f"brightest in the {phrases.cell(max(range(9), key=look.lights.__getitem__))}"]
     text = parts[0]
     for part in parts[1:]:
-        text = f"{text}, {part}" if words(text) < 10 or words(text) + words(part) <= 22 else text
-        if words(text) >= 18:
-            break
-    return text
+        text = f"{text}, {part}" if words(text) + words(part) <= 22 else text
+    return text if words(text) >= 10 else f"{text}, from start to end"
 
 
 def _pace(seen: Observation) -> str:
@@ -105,7 +102,7 @@ def _overview(seen: Observation, voice: Voice) -> str:
         colours = listed(phrases.palette(seen.look) or ["many colours"])
         return sentence(f"{opening} in {colours}, {brightness(seen.look)} as a whole{moving}")
     active = [track for track in told if phrases.resizes(track) or (track.moves and not phrases.rests(track))]
-    things = listed([with_article(short(track.patch, seen.look)) for track in active or told])
+    things = listed([with_article(phrases.short(track.patch, seen.look)) for track in active or told])
     relation = voice.pick("about the movement of", "about") if active else voice.pick("with", "built around")
     return sentence(f"{opening} {relation} {things}{moving}")
 
@@ -147,7 +144,7 @@ def look_terms(look: Look) -> list[str]:
         terms += [f"{name} {phrases.cell(index)}" for name, index in look.spots[:2]]
     if not phrases.is_drawn(look):
         terms += [f"{name} colours" for name in phrases.palette(look)]
-    terms.append("medium brightness" if 0.4 < look.brightness < 0.62 else brightness(look))
+    terms.append(brightness(look).removeprefix("of "))
     contrast = "low" if look.contrast < 0.13 else "high" if look.contrast > 0.26 else "medium"
     return [*terms, f"{contrast} contrast", "wide format" if look.aspect > 1.1 else "narrow format"]
 

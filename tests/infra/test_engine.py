@@ -1,13 +1,15 @@
 """The engine on real Ray: sums, resume, crashes, deadlines, groups, changes."""
 
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from toy_stages import Batched, FirstOfLetter, HangingSplit, Join, Split, Unable, liar, write_sources
 
 from infra.engine import Run, run_stage
-from infra.errors import RunFailed
+from infra.errors import RunFailed, StaleLease
 from infra.lease import hold_lease
 from infra.pool import Pool
 from infra.progress import Progress
@@ -133,6 +135,23 @@ def test_a_worker_opens_a_stage_once(tmp_path: Path, pool: Pool) -> None:
     write_sources(Store(str(tmp_path)), {f"k{i}": "a" for i in range(30)})
     run_chain(tmp_path, [Split(opened=str(opened))], pool)
     assert len(list(opened.iterdir())) == 2
+
+
+def test_a_run_that_lost_the_lake_cannot_commit(tmp_path: Path, pool: Pool) -> None:
+    """Another run takes the lake over while workers are busy: neither they nor their driver write again."""
+    store = Store(str(tmp_path))
+    write_sources(store, {f"k{i:02d}": "ab" for i in range(40)})
+    with ThreadPoolExecutor(1) as thread:
+        stale = thread.submit(run_chain, tmp_path, [Split(pause_s=0.2)], pool)
+        while len(_mtimes(tmp_path)) < 3:
+            time.sleep(0.01)
+        assert store.create("lease/00000002.json", b"{}")
+        taken = {path.name for path in tmp_path.glob("stages/split-*/*/**/*")}
+        with pytest.raises((StaleLease, RunFailed), match="no longer the lake's"):
+            stale.result()
+    late = {path.name for path in tmp_path.glob("stages/split-*/*/**/*")} - taken
+    assert len(late) <= 3, "more than the one write that each process had under way"
+    assert len(taken) < 80
 
 
 def test_answers_must_be_for_the_rows_asked() -> None:
