@@ -40,6 +40,11 @@ class PreparedPair:
     query: Prepared
     target: Prepared
 
+    @property
+    def token_bytes(self) -> int:
+        """Memory of the pair besides its pixels."""
+        return sum(side.ids.nbytes + side.positions.nbytes for side in (self.query, self.target))
+
 
 @dataclass(frozen=True)
 class TrainBatch:
@@ -106,7 +111,7 @@ class TrainingBatches:
         for pair in map_ahead(pool, self._prepare, read_pairs([self._manifest.path(shard)]), AHEAD):
             made.append(pair)
             yield pair
-        if not self._cache.full:
+        if self._cache.reserve(sum(pair.token_bytes for pair in made)):
             self._kept[shard.name] = made
 
     def _prepare(self, pair: Pair) -> PreparedPair:

@@ -110,7 +110,7 @@ class PatchCache:
     def __init__(self, capacity_bytes: int) -> None:
         self.capacity_bytes = capacity_bytes
         self.size_bytes = 0
-        self.full = False  # something found no room
+        self.full = False  # something found no room, and from then on nothing does
         self._kept: dict[bytes, Patches] = {}
         self._lock = threading.Lock()
 
@@ -120,15 +120,13 @@ class PatchCache:
         kept = self._kept.get(key)
         if kept is None:
             kept = make(data)
-            self._keep(key, kept)
+            if self.reserve(kept.data.nbytes):
+                self._kept[key] = kept
         return kept
 
-    def _keep(self, key: bytes, patches: Patches) -> None:
+    def reserve(self, size_bytes: int) -> bool:
+        """Whether there is room for this much more, which is then taken."""
         with self._lock:
-            if key in self._kept:
-                return
-            if self.size_bytes + patches.data.nbytes > self.capacity_bytes:
-                self.full = True
-                return
-            self._kept[key] = patches
-            self.size_bytes += patches.data.nbytes
+            self.full |= self.size_bytes + size_bytes > self.capacity_bytes
+            self.size_bytes += 0 if self.full else size_bytes
+            return not self.full

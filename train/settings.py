@@ -48,7 +48,7 @@ class BatchSettings(Settings):
 
     size: int = 32  # pairs in a batch; the paper's are 32 or 64 a GPU, at least 1024 over all (table 7)
     shuffle_pairs: int = 2048  # pairs held by a task's shuffle buffer
-    cache_bytes: int = 2**30  # pixels kept in memory, so that a clip is decoded once and not every epoch
+    cache_bytes: int = 2**30  # inputs kept in memory, so that a clip is decoded once and not every epoch
 
 
 # Inputs of the tiny model: a clip is 4 grids of at most 8 tokens.

@@ -113,6 +113,7 @@ def test_the_cache_makes_once_what_fits_and_says_when_something_did_not() -> Non
     assert not cache.full
     cache.read(b"c", make)
     cache.read(b"c", make)
+    assert not cache.reserve(1)
     assert made == [b"a", b"b", b"c", b"c"]
     assert cache.full
     assert cache.size_bytes == 200
