@@ -167,3 +167,16 @@ def test_enough_is_claimed(checked: tuple[Counter[str], Counter[str], list[str],
     made, _, _, clips = checked
     least = {"colour": 5, "form": 4, "camera": 1.5, "background colour": 3, "direction": 0.8, "place": 0.8}
     assert {about: made[about] / clips for about in least if made[about] < least[about] * clips} == {}
+
+
+def test_the_checker_finds_false_claims() -> None:
+    """The captions of one shot, held against the truth of another, are mostly false."""
+    spec, other = draw_world(SEED, 0), draw_world(SEED, 2)
+    video = encode_video(render_shot(spec, spec.shots[0]), spec.fps)
+    request = Request("video_captions", "c", SEED, video, spec.shots[0].frames / spec.fps)
+    captions = parse_video_captions(Measured().answer([request])[0].text, "c")
+    verdicts = [
+        is_true for text in captions for about, is_true, _ in claims(text, other, other.shots[0]) if about != "camera"
+    ]
+    assert len(verdicts) > 5
+    assert sum(verdicts) < 0.3 * len(verdicts)
