@@ -29,6 +29,7 @@ from infra.tables import (
     Tables,
     chain_links,
     ensure_table,
+    has_table,
     part_table,
     replace_table,
     status_row,
@@ -70,8 +71,10 @@ def synthesize_pairs(videos: str, lake: str, recipe_path: str | None = None, ove
 
 def _write_listing(store: Store, link: Link, listed: Sequence[Outcome]) -> None:
     listing = part_table(SOURCE_COLUMNS, listed, {})
+    digest = table_digest(listing)
     ensure_table(store, link, SOURCE_COLUMNS)
-    replace_table(store, link, table_digest(listing), listing)
+    if not has_table(store, link, digest):
+        replace_table(store, link, digest, listing)
 
 
 def _publish(run: Run, recipe: Recipe) -> str:

@@ -18,14 +18,15 @@ from scenedetect.common import Timecode
 Interval = tuple[float, float]  # (start_s, end_s); both equal for a hard cut
 
 _FLASH_S = 0.5  # a flash is over by then
+_COARSE = (16, 9)  # (width, height) of pictures compared over time: so coarse that motion hardly shows
 _WINDOW = 2  # frames before and after that AdaptiveDetector compares a change with
 
 
 class CutDetector:
     """Hard cuts: PySceneDetect's AdaptiveDetector, less the flashes it takes for cuts.
 
-    A candidate is a cut only if the picture half a second later still differs from the one before it
-    by half of the jump; after a flash the old picture is back.
+    A candidate is a cut only if for half a second no picture comes that differs from the one before it
+    by less than a third of the jump; after a flash the old picture is back.
     """
 
     def __init__(self, adaptive_threshold: float, min_content: float, min_shot_s: float) -> None:
@@ -48,7 +49,7 @@ class CutDetector:
         if self._detector.process_frame(now, picture):
             (_, before), (cut_s, after) = self._recent[0], self._recent[1]
             self._accept()
-            self._candidate = (cut_s, before, _distance(before, after))
+            self._candidate = (cut_s, _coarse(before), _distance(_coarse(before), _coarse(after)))
 
     def finish(self) -> list[float]:
         """Times of all cuts in seconds: each the first frame of a new shot."""
@@ -56,17 +57,23 @@ class CutDetector:
         return self.cuts
 
     def _settle(self, time_s: float, picture: NDArray[np.uint8]) -> None:
-        if self._candidate is None or time_s < self._candidate[0] + _FLASH_S:
+        """Forget the candidate when the old picture is back, accept it when that took too long."""
+        if self._candidate is None:
             return
-        _, before, jump = self._candidate
-        if _distance(before, picture) < jump / 2:
+        cut_s, before, jump = self._candidate
+        if _distance(before, _coarse(picture)) < jump / 3:
             self._candidate = None
-        self._accept()
+        elif time_s >= cut_s + _FLASH_S:
+            self._accept()
 
     def _accept(self) -> None:
         if self._candidate is not None:
             self.cuts.append(self._candidate[0])
             self._candidate = None
+
+
+def _coarse(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(picture, _COARSE, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _distance(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
@@ -84,7 +91,6 @@ class DissolveDetector:
     whole picture moves fast is missed.
     """
 
-    _SIZE = (16, 9)  # (width, height) of the pictures compared: coarse, so that slow motion hardly shows
     _WIDTHS = (4, 2, 1)  # samples between the middle and each end: 1, 0.5 and 0.25 s at 4 samples a second
     _MIN_CHANGE = 18.0  # root mean square difference of the ends, in grey levels
     _MIXED = (0.25, 0.75)  # range of a in the middle
@@ -101,8 +107,7 @@ class DissolveDetector:
     def add(self, time_s: float, picture: NDArray[np.uint8]) -> None:
         """Take the next sample, grey uint8 [h, w]."""
         self._times.append(time_s)
-        coarse = cv2.resize(picture, self._SIZE, interpolation=cv2.INTER_AREA)
-        self._pictures.append(coarse.astype(np.float32).ravel())
+        self._pictures.append(_coarse(picture).astype(np.float32).ravel())
         for width in self._WIDTHS:
             if len(self._times) > 2 * width and self._is_mixture(width):
                 self._found.append(self._extent(width))

@@ -150,7 +150,10 @@ def _write_mp4(frames: Iterator[VideoFrame], fps: Fraction, crf: int, gop_s: flo
         raise RowError("encode_failed", "there is no frame to encode")
     with tempfile.TemporaryDirectory(prefix="uvr-encode-") as folder:
         path = Path(folder) / "clip.mp4"  # a real file: the index can only be moved in front by re-reading it
-        written = _encode_into(path, first, frames, fps, crf, gop_s)
+        try:
+            written = _encode_into(path, first, frames, fps, crf, gop_s)
+        except av.FFmpegError as error:
+            raise RowError("encode_failed", f"FFmpeg: {error.strerror}") from error
         data = path.read_bytes()
     held = _count_frames(data)
     if held != written:

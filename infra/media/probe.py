@@ -98,7 +98,8 @@ def duration_s(container: InputContainer, stream: VideoStream) -> float:
 def open_video(source: str | bytes) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container of `source` (a local path or a file's bytes) and its first video stream, one decoder thread.
 
-    Raises RowError: missing_file, empty_file, not_a_video, unreadable_container, no_video_stream.
+    Raises RowError: missing_file, empty_file, not_a_video, unreadable_container, no_video_stream; and
+    `damaged` for what FFmpeg raises while the container is in use.
     """
     try:
         container = av.open(io.BytesIO(source) if isinstance(source, bytes) else source, "r")
@@ -116,7 +117,10 @@ def open_video(source: str | bytes) -> Iterator[tuple[InputContainer, VideoStrea
             raise RowError("unreadable_container", "the video stream has no readable header")
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1
-        yield container, stream
+        try:
+            yield container, stream
+        except av.FFmpegError as error:
+            raise RowError("damaged", f"reading the container broke off: {error.strerror}") from error
 
 
 def _refusal(source: str | bytes, error: av.FFmpegError) -> RowError:

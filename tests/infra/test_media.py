@@ -105,7 +105,7 @@ def test_frames_are_turned_as_the_container_asks(tmp_path: Path) -> None:
     assert (clip.width, clip.height) == (90, 160)
     for source in (str(path), clip.data):
         picture = sample_frames(source, 1)[0][0]
-        assert np.abs(picture.astype(int) - upright).mean() < 6
+        assert np.abs(picture.astype(int) - upright).mean() < 9  # side by side with 90 and 270 it is over 50
 
 
 def test_sampling_follows_time_where_the_rate_varies(tmp_path: Path) -> None:
