@@ -21,6 +21,7 @@ _Smooth = NDArray[np.int16]
 
 _CHANGED = 12  # grey levels that count as change, after blurring
 _STILL_SHARE = 0.01  # of the background may change under a camera that rests
+_FLOW_STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.03)  # iterations, pixels
 _UNSEEN = -10_000  # grey level of what the later frame does not show
 _MIN_POINTS = 12
 _MIN_INLIERS = 0.5
@@ -82,14 +83,19 @@ def _fit(before: Points, after: Points) -> tuple[NDArray[np.float64], NDArray[np
 
 def _follow(a: NDArray[np.uint8], b: NDArray[np.uint8], where: NDArray[np.uint8]) -> tuple[Points, Points]:
     """Corners of `a` and where they are in `b`, float64 [k, 2] each, kept when the way back ends where it began."""
-    corners = cv2.goodFeaturesToTrack(a, 150, 0.002, 6, mask=where, blockSize=7)
+    corners = cv2.goodFeaturesToTrack(a, 100, 0.002, 8, mask=where, blockSize=7)
     if corners is None:
         return np.zeros((0, 2)), np.zeros((0, 2))
-    there, ok, _ = cv2.calcOpticalFlowPyrLK(a, b, corners, None, winSize=(15, 15), maxLevel=3)
-    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(b, a, there, None, winSize=(15, 15), maxLevel=3)
-    near = np.abs(back - corners).max(axis=(1, 2)) < 0.7
-    kept = near & (ok.ravel() == 1) & (ok_back.ravel() == 1)
+    there, ok = _flow(a, b, corners)
+    back, ok_back = _flow(b, a, there)
+    kept = (np.abs(back - corners).max(axis=(1, 2)) < 0.7) & ok & ok_back
     return corners[kept, 0].astype(np.float64), there[kept, 0].astype(np.float64)
+
+
+def _flow(a: _Gray, b: _Gray, points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Where points [k, 1, 2] of `a` are in `b`, and which were found [k]."""
+    there, ok, _ = cv2.calcOpticalFlowPyrLK(a, b, points, None, winSize=(15, 15), maxLevel=3, criteria=_FLOW_STOP)
+    return there, ok.ravel() == 1
 
 
 def _apply(matrix: NDArray[np.float64], points: Points) -> Points:

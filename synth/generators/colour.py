@@ -6,7 +6,7 @@ the terms are Berlin and Kay's eleven (1969), with cyan and beige added because 
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
@@ -69,7 +69,12 @@ _DOUBTS: Final = np.array([(dl, dc, dh) for dl in (-0.025, 0.025) for dc in (-0.
 
 def is_certain(rgb: NDArray[np.float64]) -> bool:
     """Whether a colour [3] keeps its name when a little lighter or darker, greyer or stronger, and in the next hues."""
-    near = oklch(rgb) + np.concatenate([np.zeros((1, 3)), _DOUBTS])
+    return _is_certain(*np.rint(rgb).astype(int).tolist())
+
+
+@lru_cache(maxsize=1 << 15)
+def _is_certain(red: int, green: int, blue: int) -> bool:
+    near = oklch(np.array([red, green, blue], np.float64)) + np.concatenate([np.zeros((1, 3)), _DOUBTS])
     near[:, 1], near[:, 2] = np.maximum(near[:, 1], 0), near[:, 2] % 360
     return len(set(_names_of(near).tolist())) == 1
 

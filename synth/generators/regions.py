@@ -22,6 +22,7 @@ MAX_FOREGROUND = 0.45  # more than this is not a few things before a background
 MAX_PATCHES = 5
 _BORDER = 2  # pixels
 _REACH = 3  # colour cells around a border colour that still count as background
+_SAMPLED = 500  # pixels of a patch that its colour is taken from
 _FLAT = 28.0  # sRGB distance from its tone within which most of an evenly coloured patch lies
 _FRINGE = 70.0  # sRGB distance from its tone at which such a patch ends
 
@@ -83,6 +84,7 @@ def _patch(
     votes = np.bincount(labels[core], minlength=len(colour.NAMES))
     name = colour.NAMES[int(votes.argmax())] if votes.max() >= 0.7 * votes.sum() else ""
     values = pixels[core].astype(np.float64)
+    values = values[:: max(1, len(values) // _SAMPLED)]
     tone = np.median(values, axis=0)
     is_flat = bool((np.linalg.norm(values - tone, axis=1) < _FLAT).mean() > 0.65)
     height, width = shape[:2]
