@@ -26,14 +26,14 @@ class Quality(RowStage):
     blown_out   at least that share are plain white
     static      nothing moves for `max_still_share` of the time, and no two samples ever differ by
                 `min_change` grey levels on average: a slide show changes, a frozen picture does not
-    blurry      the median variance of the Laplacian is under `min_sharpness`
+    blurry      not even the hardest edges reach `min_sharpness`
     """
 
     min_short_side: int = 128  # pixels; small web videos (176 x 144) pass
     max_plain_share: float = 0.8
     max_still_share: float = 0.9
     min_change: float = 1.0  # grey levels, mean over the picture
-    min_sharpness: float = 8.0
+    min_sharpness: float = 10.0  # |Laplacian|, 0-255; a blur of 3 pixels at a short side of 256 leaves less
     score_only: bool = False  # keep every clip and only tell what it would have been dropped for
 
     name: ClassVar[str] = "quality"

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from flows.environment import prefect_server
+from flows.printing import print_funnel, print_json, print_release, print_rows, short
 from infra import lake as lakes
 from infra.lease import hold_lease
 from infra.store import Store, find_files
-from infra.tables import Counts, status_row
+from infra.tables import status_row
 from shards import manifest as manifests
 
 
@@ -27,16 +22,6 @@ def run(videos: str, lake: str, recipe: str | None, overrides: Sequence[str]) ->
 
         manifest = synthesize_pairs(videos, lake, recipe, list(overrides))
     print_release(lake, manifest)
-
-
-def print_release(lake: str, manifest: str) -> None:
-    """The funnel that led to a release, what it lacks, and last where it is."""
-    with lakes.open_tables(lake) as tables:
-        print_funnel(lakes.funnel(tables))
-    if missing := manifests.load_manifest(manifest).facts["shortage"]:
-        tasks = ", ".join(f"{task} {count}" for task, count in missing.items())
-        print(f"shortage: the clips could not fill the quotas by {tasks} pairs")
-    print(manifest)
 
 
 def status(lake: str, as_json: bool) -> None:
@@ -85,7 +70,7 @@ def explain(wanted: str, lake: str, as_json: bool) -> None:
         print(f"{row['stage']}: {row['status']}" + (f" ({row['reason']})" if "reason" in row else ""))
         for name, value in row.items():
             if name not in ("stage", "status", "reason"):
-                print(f"    {name:18} {_short(value)}")
+                print(f"    {name:18} {short(value)}")
 
 
 def train(release: str, out: str, recipe: str | None, overrides: Sequence[str]) -> None:
@@ -141,46 +126,3 @@ def release_verify(path: str) -> None:
 def manifest_of(data: str) -> str:
     """The manifest that `data` (a release's folder or its manifest) means."""
     return data if data.endswith(".json") else f"{data.rstrip('/')}/manifest.json"
-
-
-def print_json(document: Any) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
-
-
-def print_funnel(counts: Iterable[Counts]) -> None:
-    """Where the rows of every stage went, as a table with bars."""
-    table = Table(title="funnel", title_justify="left", box=None)
-    table.add_column("stage")
-    for name in ("in", "out", "dropped", "quarantined", "pending", "seconds"):
-        table.add_column(name, justify="right")
-    table.add_column("kept", justify="left")
-    for stage in counts:
-        share = stage.parents / stage.in_ if stage.in_ else 1.0
-        numbers = (stage.in_, stage.out, stage.dropped, stage.quarantined, stage.pending)
-        table.add_row(stage.name, *map(str, numbers), f"{stage.seconds:.1f}", f"{'█' * round(20 * share)} {share:.0%}")
-    _console().print(table)
-
-
-def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
-    """Rows as JSON or as a table."""
-    if as_json:
-        print_json(rows)
-        return
-    table = Table(box=None)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(_short(row[column]) for column in columns))
-    _console().print(table)
-    print(f"{len(rows)} rows")
-
-
-def _console() -> Console:
-    # A pipe has no width of its own; tables must not be folded to 80 columns there.
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
-
-
-def _short(value: Any) -> str:
-    text = "" if value is None else str(value).strip().splitlines()[-1] if str(value).strip() else ""
-    return text if len(text) <= 300 else text[:297] + "..."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.commands import print_release
+from flows.printing import print_release
 from flows.synthesize_pairs import synthesize_pairs
 from flows.train_and_eval import train_and_eval
 from infra.sample_world.write import write_world

@@ -13,8 +13,9 @@ from infra.lease import Lease
 from infra.pool import Pool
 from infra.progress import Progress
 from infra.stage import RowStage, Stage, TableStage
-from infra.store import LakeWorkspace, Store
+from infra.store import Store
 from infra.tables import Counts, Link, Tables, has_table, part_table, replace_table, table_digest, write_part
+from infra.workspace import LakeWorkspace
 
 UNITS_PER_WORKER = 8  # small tables are cut finer, so that all workers have work and little is redone
 

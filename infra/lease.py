@@ -16,12 +16,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from infra.errors import LakeBusy, StaleLease
-
-if TYPE_CHECKING:
-    from infra.store import Store
+from infra.store import Store
 
 HEARTBEAT_S = 3.0
 EXPIRY_S = 20.0

@@ -64,7 +64,7 @@ class Scan(RowStage):
             ("times", pa.list_(pa.float64())),  # the samples; the lists below go with them
             ("brightness", pa.list_(pa.float32())),  # mean luma, 0-255
             ("contrast", pa.list_(pa.float32())),  # its standard deviation
-            ("sharpness", pa.list_(pa.float32())),  # variance of the Laplacian at 256 px
+            ("sharpness", pa.list_(pa.float32())),  # |Laplacian| of the hardest edges at 256 px, 0-255
             ("motion", pa.list_(pa.float32())),  # mean absolute difference from the sample before, 0-255
             ("hashes", pa.list_(pa.uint64())),  # 64-bit pHash
         ]
@@ -140,7 +140,7 @@ class Samples:
             "times": time_s,
             "brightness": round(brightness, 2),
             "contrast": round(contrast, 2),
-            "sharpness": round(sharpness(luma), 2),
+            "sharpness": sharpness(luma),
             "motion": 0.0 if self._before is None else round(motion(self._before, thumb), 4),
             "hashes": perceptual_hash(upright(luma, frame.rotation)),
         }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from filters.picture import Quality, judge
 from infra.stage import Drop, Row
-from infra.store import LakeWorkspace
+from infra.workspace import LakeWorkspace
 from synth.probe import probe_row
 from synth.scan import Scan, scan_row
 from synth.spans import Spans, span_rows

@@ -22,7 +22,7 @@ from pathlib import Path
 from infra.errors import RowError
 from infra.media.probe import open_video, probe
 from infra.stage import Row
-from infra.store import LakeWorkspace
+from infra.workspace import LakeWorkspace
 from synth.scan import Scan, scan_row
 
 

@@ -12,7 +12,8 @@ import pytest
 from infra import lease as leases
 from infra.errors import LakeBusy, StaleLease
 from infra.lease import Lease, hold_lease
-from infra.store import LakeWorkspace, Store, find_files
+from infra.store import Store, find_files
+from infra.workspace import LakeWorkspace
 
 
 def test_create_lets_one_writer_win(tmp_path: Path) -> None:

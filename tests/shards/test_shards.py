@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from infra.errors import ReleaseCorrupt, UsageError
 from infra.lease import hold_lease
 from infra.stage import Row
-from infra.store import LakeWorkspace, Store
+from infra.store import Store
+from infra.workspace import LakeWorkspace
 from shards.layout import Layout
 from shards.manifest import load_manifest, publish, verify
 from shards.reader import read_pairs

@@ -10,7 +10,7 @@ from infra.media.encode import encode_image, encode_video
 from infra.sample_world.draw import draw_world
 from infra.sample_world.render import render_shot
 from infra.stage import Row
-from infra.store import LakeWorkspace
+from infra.workspace import LakeWorkspace
 from synth.caption import Captions, caption_row
 from synth.generator import Answer, Request
 from synth.generators.measured import Measured

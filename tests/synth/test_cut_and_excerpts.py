@@ -15,7 +15,7 @@ from infra.errors import RowError
 from infra.media.decode import decode_image, sample_frames
 from infra.media.probe import probe
 from infra.stage import Row
-from infra.store import LakeWorkspace
+from infra.workspace import LakeWorkspace
 from synth.cut import Cut, cut_row
 from synth.excerpts import Excerpts, excerpt_row, subclip_frames
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from sample_clips import Frames, damage, mixed, scanned, shot, write_video
 
+from filters.picture import Quality
 from infra.errors import RowError
 from infra.media.decode import sample_frames
-from synth.measures import perceptual_hash
+from synth.measures import perceptual_hash, sharpness
 from synth.scan import Scan
 from synth.transitions import merged
 
@@ -104,11 +105,17 @@ def test_samples_tell_what_is_in_the_picture(tmp_path: Path) -> None:
     assert row["brightness"] == pytest.approx([0] * 4 + [128] * 4 + [255] * 4, abs=2)
     assert max(row["contrast"]) < 1
     assert [i for i, change in enumerate(row["motion"]) if change > 5] == [4, 8]
-    sharp, blurred = shot(8, 30), [cv2.GaussianBlur(frame, (0, 0), 8) for frame in shot(8, 30)]
-    noise = np.random.default_rng(0).integers(0, 40, sharp[0].shape, dtype=np.uint8)
-    clear = scanned(write_video(tmp_path / "clear.mp4", [frame // 2 + noise for frame in sharp]))
-    dim = scanned(write_video(tmp_path / "dim.mp4", [frame // 2 for frame in blurred]))
-    assert np.median(clear["sharpness"]) > 20 * np.median(dim["sharpness"])
+
+
+def test_sharpness_is_that_of_the_edges_not_of_the_area() -> None:
+    disc = np.full((256, 400), 90, np.uint8)
+    cv2.circle(disc, (200, 128), 60, 140, -1)  # a plain picture with one edge
+    texture = cv2.cvtColor(shot(8, 1, 256, 400)[0], cv2.COLOR_RGB2GRAY)
+    for picture in (disc, texture):
+        levels = [sharpness(np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8)) for sigma in (0.1, 1, 3)]
+        assert levels == sorted(levels, reverse=True)
+        assert levels[0] > 20
+        assert levels[2] < Quality().min_sharpness
 
 
 def test_hashes_survive_scaling_and_tell_videos_apart(real_videos: Path) -> None:

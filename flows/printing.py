@@ -1,0 +1,69 @@
+"""How the command line prints: JSON, tables, the funnel."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from infra import lake as lakes
+from infra.tables import Counts
+from shards import manifest as manifests
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+
+
+def print_funnel(counts: Iterable[Counts]) -> None:
+    """Where the rows of every stage went, as a table with bars."""
+    table = Table(title="funnel", title_justify="left", box=None)
+    table.add_column("stage")
+    for name in ("in", "out", "dropped", "quarantined", "pending", "seconds"):
+        table.add_column(name, justify="right")
+    table.add_column("kept", justify="left")
+    for stage in counts:
+        share = stage.parents / stage.in_ if stage.in_ else 1.0
+        numbers = (stage.in_, stage.out, stage.dropped, stage.quarantined, stage.pending)
+        table.add_row(stage.name, *map(str, numbers), f"{stage.seconds:.1f}", f"{'█' * round(20 * share)} {share:.0%}")
+    _console().print(table)
+
+
+def print_release(lake: str, manifest: str) -> None:
+    """The funnel that led to a release, what it lacks, and last where it is."""
+    with lakes.open_tables(lake) as tables:
+        print_funnel(lakes.funnel(tables))
+    if missing := manifests.load_manifest(manifest).facts["shortage"]:
+        tasks = ", ".join(f"{task} {count}" for task, count in missing.items())
+        print(f"shortage: the clips could not fill the quotas by {tasks} pairs")
+    print(manifest)
+
+
+def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+    """Rows as JSON or as a table."""
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(box=None)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(short(row[column]) for column in columns))
+    _console().print(table)
+    print(f"{len(rows)} rows")
+
+
+def _console() -> Console:
+    # A pipe has no width of its own; tables must not be folded to 80 columns there.
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
+
+
+def short(value: Any) -> str:
+    """The last line of a value as text, cut to what a table cell can show."""
+    text = "" if value is None else str(value).strip().splitlines()[-1] if str(value).strip() else ""
+    return text if len(text) <= 300 else text[:297] + "..."

@@ -1,0 +1,50 @@
+"""What a worker of one stage may touch in a lake."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from infra.lease import Lease
+from infra.store import Store, is_external, read_source
+
+
+class LakeWorkspace:
+    """What a worker of one stage may touch (see infra.stage.Workspace).
+
+    Media go to `<folder>/media/<first two letters>/<name>`, so that no folder grows to millions of
+    entries. A remote source is downloaded when its path is asked for and deleted at the next one.
+    """
+
+    def __init__(self, lake: str, folder: str, lease: Lease | None = None) -> None:
+        self.store = Store(lake)
+        self.folder = folder
+        self.lease = lease
+        self._fetched: tempfile.TemporaryDirectory[str] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LakeWorkspace, (self.store.url, self.folder, self.lease)
+
+    def save(self, name: str, data: bytes) -> str:
+        """Write one media file of this stage; returns its lake-relative path. Raises StaleLease."""
+        if self.lease is not None:
+            self.lease.check(self.store)
+        relative = f"{self.folder}/media/{name[:2]}/{name}"
+        self.store.write(relative, data)
+        return relative
+
+    def read(self, source: str) -> bytes:
+        """The bytes of a lake-relative path, an absolute path or a URL."""
+        return read_source(source) if is_external(source) else self.store.read(source)
+
+    def path(self, source: str) -> str:
+        """A local path holding the content of `source`, valid until the next call."""
+        if "://" not in source and (self.store.is_local or is_external(source)):
+            return source if is_external(source) else self.store.full(source)
+        if self._fetched is not None:
+            self._fetched.cleanup()
+        self._fetched = tempfile.TemporaryDirectory(prefix="uvr-")
+        local = Path(self._fetched.name) / source.rsplit("/", 1)[-1]
+        local.write_bytes(self.read(source))
+        return str(local)
