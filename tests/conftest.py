@@ -10,7 +10,9 @@ from infra.pool import keep_ray_local
 keep_ray_local()  # before any test imports Ray
 
 # Ray workers import the stages that tests define from here.
-os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(__file__).parent / "support"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 
 REAL_VIDEOS = Path(os.environ.get("UVR_TEST_VIDEOS", Path(__file__).resolve().parents[2] / "shared" / "videos"))
 
