@@ -48,6 +48,7 @@ def _names_of(lch: NDArray[np.float64]) -> NDArray[np.uint8]:
     warm = (hue >= 36) & (hue < 108)
     named[warm & (chroma < 0.13) & (light < 0.64)] = _INDEX["brown"]
     named[(hue >= 42) & (hue < 90) & (light < 0.6)] = _INDEX["brown"]
+    named[(hue >= 74) & (hue < 108) & (chroma >= 0.08) & (light >= 0.5)] = _INDEX["yellow"]  # mustard
     named[warm & (chroma < 0.085) & (light >= 0.64)] = _INDEX["beige"]
     colourless = chroma < np.where(light < 0.35, 0.045, 0.035)
     named[colourless] = _INDEX["gray"]

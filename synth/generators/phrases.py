@@ -141,6 +141,11 @@ def rests(track: Track) -> bool:
     return bool(track.moves) and all(move.kind == "still" for move in track.moves)
 
 
+def travels(track: Track) -> bool:
+    """Whether a track moves against the background in a way that has a name."""
+    return any(move.kind not in ("", "still") for move in track.moves)
+
+
 def resizes(track: Track) -> bool:
     """Whether a track grows or shrinks, the camera's zoom set aside."""
     return not _RESIZED[0] < track.growth < _RESIZED[1]

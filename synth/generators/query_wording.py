@@ -34,7 +34,7 @@ def _about_things(look: Look, seen: Observation, voice: Voice) -> Iterator[str]:
         track, verb = acting[0]
         thing = f"the {_pointed(track, look, voice)} in this {voice.pick('picture', 'image')}"
         yield f"{find} {thing} {verb}"
-        if not phrases.rests(track) and not phrases.resizes(track):
+        if phrases.travels(track) and not phrases.resizes(track):
             yield f"{voice.pick(*_FIND[:2])} {thing} is not at rest but {verb}"
         elif seen.camera.move not in ("still", ""):
             yield f"{find} {thing} {verb} while {phrases.camera(seen.camera.move, look, voice)}"

@@ -101,7 +101,7 @@ def _overview(seen: Observation, voice: Voice) -> str:
     if not told:
         colours = listed(phrases.palette(seen.look) or ["many colours"])
         return sentence(f"{opening} in {colours}, {brightness(seen.look)} as a whole{moving}")
-    active = [track for track in told if phrases.resizes(track) or (track.moves and not phrases.rests(track))]
+    active = [track for track in told if phrases.resizes(track) or phrases.travels(track)]
     things = listed([with_article(phrases.short(track.patch, seen.look)) for track in active or told])
     relation = voice.pick("about the movement of", "about") if active else voice.pick("with", "built around")
     return sentence(f"{opening} {relation} {things}{moving}")
