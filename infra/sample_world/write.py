@@ -24,7 +24,8 @@ def write_world(folder: str, count: int, seed: int, workers: int = 1) -> str:
     """Write videos 0..count-1 of the world `seed` below `folder` (a path or URL); returns the manifest's path.
 
     Beside the MP4 files lie `manifest.csv` (columns path, caption: what a crawl would bring; paths are
-    relative to it) and `truth.jsonl` (one VideoSpec a line with `path` and `size_bytes`). A video that
+    relative to it) and `truth.jsonl` (one VideoSpec a line with `path`,
+    `size_bytes` and `spans_s`, the start and end of every shot in seconds). A video that
     is there with the size the truth file gives is not rendered again. `workers` processes render at once.
     """
     store = Store(folder)
@@ -69,7 +70,8 @@ def _is_there(store: Store, name: str, known: dict[str, int]) -> bool:
 
 
 def _truth(spec: VideoSpec, size_bytes: int) -> str:
-    return json.dumps({"path": spec.name, "size_bytes": size_bytes, **asdict(spec)}, sort_keys=True) + "\n"
+    facts = {"path": spec.name, "size_bytes": size_bytes, "spans_s": spec.spans_s(), **asdict(spec)}
+    return json.dumps(facts, sort_keys=True) + "\n"
 
 
 def _manifest(specs: list[VideoSpec]) -> str:

@@ -22,6 +22,8 @@ _Smooth = NDArray[np.int16]
 _CHANGED = 12  # grey levels that count as change, after blurring
 _STILL_SHARE = 0.01  # of the background may change under a camera that rests
 _FLOW_STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.03)  # iterations, pixels
+# By sign of the content's motion along x, y and scale: content that moves left is a camera that pans right.
+_MOVES = (("pan_left", "pan_right"), ("tilt_up", "tilt_down"), ("zoom_in", "zoom_out"))
 _UNSEEN = -10_000  # grey level of what the later frame does not show
 _MIN_POINTS = 12
 _MIN_INLIERS = 0.5
@@ -130,8 +132,8 @@ def to_first(path: list[Step]) -> NDArray[np.float64]:
 def camera(path: list[Step], width: int, height: int) -> Camera:
     """The camera's move over all steps and over each half."""
     half = len(path) // 2
-    whole, amount = _move(path, width, height)
-    return Camera(whole, amount, (_move(path[:half], width, height)[0], _move(path[half:], width, height)[0]))
+    halves = (_move(path[:half], width, height), _move(path[half:], width, height))
+    return Camera(_move(path, width, height), halves)
 
 
 def is_trusted(path: list[Step]) -> bool:
@@ -139,9 +141,9 @@ def is_trusted(path: list[Step]) -> bool:
     return bool(path) and sum(step.is_trusted for step in path) >= 0.85 * len(path)
 
 
-def _move(path: list[Step], width: int, height: int) -> tuple[str, float]:
+def _move(path: list[Step], width: int, height: int) -> str:
     if not is_trusted(path):
-        return "", 0.0
+        return ""
     centre = np.array([[width / 2, height / 2]])
     known = [step.matrix for step in path if step.is_trusted]
     shifts = np.stack([(_apply(matrix, centre) - centre)[0] / (width, height) for matrix in known])
@@ -149,20 +151,13 @@ def _move(path: list[Step], width: int, height: int) -> tuple[str, float]:
     ways = np.stack([shifts[:, 0] / _LEAST_SHIFT, shifts[:, 1] / _LEAST_SHIFT, zooms / _LEAST_ZOOM])
     totals, lengths = ways.sum(axis=1), np.abs(ways).sum(axis=1)
     if lengths.max() < _REST_LENGTH / _LEAST_SHIFT:
-        return "still", 0.0
+        return "still"
     axis = int(np.abs(totals).argmax())
     if abs(totals[axis]) >= 1 and abs(totals[axis]) >= 0.8 * lengths[axis]:
-        return _named(axis, totals[axis])
+        return _MOVES[axis][int(totals[axis] < 0)]
     jolts = np.abs(shifts).max(axis=1) > _JOLT
     restless = jolts.mean() > 0.7 and np.abs(totals).max() < 0.4 * lengths.max()
-    return ("unsteady", 0.0) if restless else ("", 0.0)
-
-
-def _named(axis: int, total: float) -> tuple[str, float]:
-    """Content that moves left is a camera that pans right."""
-    names = (("pan_left", "pan_right"), ("tilt_up", "tilt_down"), ("zoom_in", "zoom_out"))
-    amount = abs(total) * _LEAST_SHIFT if axis < 2 else float(np.exp(abs(total) * _LEAST_ZOOM))
-    return names[axis][int(total < 0)], float(amount)
+    return "unsteady" if restless else ""
 
 
 def activity(path: list[Step], gray: NDArray[np.uint8]) -> Activity:

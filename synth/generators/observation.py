@@ -80,14 +80,12 @@ class Track:
 
 @dataclass(frozen=True)
 class Camera:
-    """Global motion. `move`: still, pan_right, tilt_up, zoom_in, ..., unsteady or "" (unclear).
+    """Global motion: still, pan_right, tilt_up, zoom_in, ..., unsteady or "" (unclear).
 
-    `amount` is in frame sizes for pans and tilts and the zoom factor for zooms; `halves` are the
-    moves of the first and the second half of the clip alone.
+    `halves` are the moves of the first and the second half of the clip alone.
     """
 
     move: str
-    amount: float
     halves: tuple[str, str]
 
 

@@ -63,6 +63,8 @@ def test_files_match_manifest_and_truth(tmp_path: Path) -> None:
         assert row["caption"] == spec.weak_caption == fact["weak_caption"]
         assert (tmp_path / row["path"]).stat().st_size == fact["size_bytes"]
         wanted = list(render(spec))
+        assert fact["spans_s"][0][0] == 0
+        assert fact["spans_s"][-1][1] == pytest.approx(len(wanted) / spec.fps)
         decoded, times = sample_frames(str(tmp_path / row["path"]), len(wanted))
         assert decoded.shape == (len(wanted), spec.height, spec.width, 3)
         assert times[-1] == pytest.approx((len(wanted) - 1) / spec.fps, abs=1e-3)

@@ -6,17 +6,17 @@ The checker knows the sample world and English phrases, and nothing of how the c
 import re
 from collections import Counter
 from collections.abc import Iterator
-from itertools import zip_longest
+from itertools import compress, zip_longest
 
 import pytest
 
-from infra.media.encode import encode_video
+from infra.media.encode import encode_image, encode_video
 from infra.sample_world.draw import draw_world
 from infra.sample_world.path import on_screen
 from infra.sample_world.render import render_shot
 from infra.sample_world.spec import BACKGROUND_COLOURS, THING_COLOURS, Shot, Thing, VideoSpec
 from shards.records import CAPTION_KINDS
-from synth.answers import parse_video_captions
+from synth.answers import parse_frame_captions, parse_image_query, parse_video_captions, parse_video_query
 from synth.generator import Request
 from synth.generators.measured import Measured
 from synth.style import EDUCATION_LEVELS, PROFILES, READABILITY
@@ -53,8 +53,11 @@ CAMERA = {
 BACK = re.compile(r"(?:checkered|patchy|plain|(?:background|backdrop) of|pattern of|fades from)[^.,]*")
 
 
-def claims(caption: str, spec: VideoSpec, shot: Shot) -> Iterator[tuple[str, bool, str]]:
-    """(what is claimed, whether it is true, the words) for every claim the checker can read."""
+def claims(caption: str, spec: VideoSpec, shot: Shot, frame_u: float = -1.0) -> Iterator[tuple[str, bool, str]]:
+    """(what is claimed, whether it is true, the words) for every claim the checker can read.
+
+    `frame_u` is the moment of the shot that a frame caption is about.
+    """
     for text in re.split(r"(?<=\.) ", caption):
         for move, pattern in CAMERA.items():
             if re.search(pattern, text):
@@ -67,10 +70,12 @@ def claims(caption: str, spec: VideoSpec, shot: Shot) -> Iterator[tuple[str, boo
         for mention, following in zip_longest(mentions, mentions[1:]):
             said = text[mention.end() : following.start() if following else None]
             said = re.split(r" against | on a |, with| camera ", said)[0]
-            yield from thing_claims(mention, said, spec, shot)
+            yield from thing_claims(mention, said, spec, shot, frame_u)
 
 
-def thing_claims(mention: re.Match[str], said: str, spec: VideoSpec, shot: Shot) -> Iterator[tuple[str, bool, str]]:
+def thing_claims(
+    mention: re.Match[str], said: str, spec: VideoSpec, shot: Shot, frame_u: float
+) -> Iterator[tuple[str, bool, str]]:
     colour, form = mention.groups()
     words = f"{mention.group()}{said}"
     thing = next((thing for thing in shot.things if thing.colour == colour), None)
@@ -99,7 +104,7 @@ def thing_claims(mention: re.Match[str], said: str, spec: VideoSpec, shot: Shot)
         yield "event", thing.appears_u > 0, words
     if re.search(r"vanishes|disappears|goes away|is gone", said):
         yield "event", thing.disappears_u < 1, words
-    yield from place_claims(said, thing, spec, shot)
+    yield from place_claims(said, thing, spec, shot, frame_u)
 
 
 def is_way(found: re.Match[str], motions: list[str]) -> bool:
@@ -118,8 +123,11 @@ def is_way(found: re.Match[str], motions: list[str]) -> bool:
     return ways == motions
 
 
-def place_claims(said: str, thing: Thing, spec: VideoSpec, shot: Shot) -> Iterator[tuple[str, bool, str]]:
-    for moment, u in (("starts", thing.appears_u), ("ends", thing.disappears_u)):
+def place_claims(
+    said: str, thing: Thing, spec: VideoSpec, shot: Shot, frame_u: float
+) -> Iterator[tuple[str, bool, str]]:
+    moments = {"starts": thing.appears_u, "ends": thing.disappears_u} if frame_u < 0 else {"is": frame_u}
+    for moment, u in moments.items():
         if found := re.search(
             rf"{moment} (?:in|on|near) the (upper|lower|left|right|top|bottom|middle)(?: (left|right))?", said
         ):
@@ -127,6 +135,24 @@ def place_claims(said: str, thing: Thing, spec: VideoSpec, shot: Shot) -> Iterat
             inside = {"upper": y < 0.45, "top": y < 0.45, "lower": y > 0.55, "bottom": y > 0.55, "left": x < 0.45,
                       "right": x > 0.55, "middle": abs(x - 0.5) < 0.13 and abs(y - 0.5) < 0.13}  # fmt: skip
             yield "place", all(inside[part] for part in found.groups() if part), said
+
+
+def texts(
+    generator: Measured, clip_id: str, spec: VideoSpec, shot: Shot, style: dict[str, str]
+) -> Iterator[tuple[str, float]]:
+    """Every caption and query in prose about a shot, with the moment its frame shows (-1 for the whole shot)."""
+    frames = list(render_shot(spec, shot))
+    number, duration_s = len(frames) // 3, shot.frames / spec.fps
+    video, frame = encode_video(frames, spec.fps), encode_image(frames[number])
+    part_s = (0.3 * duration_s, 0.6 * duration_s)
+    kinds = ("video_captions", "frame_captions", "image_query", "video_query")
+    asked = [Request(kind, clip_id, SEED, video, duration_s, frame, b"", part_s, "", style) for kind in kinds]
+    of_video, of_frame, with_image, with_video = (answer.text for answer in generator.answer(asked))
+    prose = [kind != "keywords" for kind in CAPTION_KINDS]
+    yield from ((text, -1.0) for text in compress(parse_video_captions(of_video, clip_id), prose))
+    yield from ((text, number / (shot.frames - 1)) for text in compress(parse_frame_captions(of_frame, clip_id), prose))
+    yield parse_image_query(with_image, clip_id), -1.0
+    yield parse_video_query(with_video, clip_id), -1.0
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +169,9 @@ def checked() -> tuple[Counter[str], Counter[str], list[str], int]:
                 "readability": READABILITY[clips // 3 % 3],
                 "education_level": EDUCATION_LEVELS[clips // 9 % 3],
             }
-            video = encode_video(render_shot(spec, shot), spec.fps)
-            request = Request("video_captions", clip_id, SEED, video, shot.frames / spec.fps, slots=style)
-            captions = parse_video_captions(generator.answer([request])[0].text, clip_id)
             clips += 1
-            for caption, kind in zip(captions, CAPTION_KINDS, strict=True):
-                for about, is_true, words in claims(caption, spec, shot) if kind != "keywords" else ():
+            for text, frame_u in texts(generator, clip_id, spec, shot, style):
+                for about, is_true, words in claims(text, spec, shot, frame_u):
                     made[about] += 1
                     true[about] += is_true
                     if not is_true:
