@@ -162,7 +162,7 @@ def test_encoded_bytes_do_not_depend_on_what_memory_held_before() -> None:
         "import hashlib; from sample_clips import shot; from infra.media.encode import encode_video;"
         "print(hashlib.sha256(encode_video(shot(9, 61, 90, 160), 30)).hexdigest())"
     )
-    path = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parents[2])])
+    path = os.pathsep.join([str(Path(__file__).parents[1] / "support"), str(Path(__file__).parents[2])])
     digests = {
         subprocess.check_output(
             [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path, "MALLOC_PERTURB_": fill}, text=True
