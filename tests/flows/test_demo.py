@@ -1,0 +1,53 @@
+"""The demo as a newcomer runs it, on fewer videos: a model that finds held-out clips from their captions."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shards.manifest import verify
+from shards.records import TASKS
+
+pytestmark = pytest.mark.slow
+
+VIDEOS = 400
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("demo")
+    environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect")}
+    command = [sys.executable, "-m", "flows.cli", "demo", "--videos", str(VIDEOS), "--out", str(folder / "out")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "out", done.stdout
+
+
+def test_text_finds_video_ten_times_better_than_chance(demo: tuple[Path, str]) -> None:
+    scores = json.loads((demo[0] / "model" / "eval" / "heldout.json").read_text())
+    tasks = {task["task"]: task for task in scores["tasks"]}
+    assert set(tasks) <= set(TASKS)
+    assert tasks["T2V"]["queries"] >= 30
+    assert tasks["T2V"]["R@1"] >= 10 * tasks["T2V"]["chance R@1"]
+
+
+def test_it_prints_the_funnel_the_release_and_the_scores(demo: tuple[Path, str]) -> None:
+    folder, printed = demo
+    for words in ("funnel", "captions", "| T2V |", "R@1", "chance"):
+        assert words in printed
+    manifest = next(line.split()[-1] for line in printed.splitlines() if line.strip().startswith("release "))
+    verify(manifest)
+    named = [line.split()[-1] for line in printed.splitlines() if line.strip().startswith(("curves ", "scores "))]
+    assert [Path(path).exists() for path in named] == [True, True]
+    curves = (folder / "model" / "curves.png").read_bytes()
+    assert curves.startswith(b"\x89PNG")
+
+
+def test_a_trained_model_can_be_scored_again(demo: tuple[Path, str], tmp_path: Path) -> None:
+    release = next((demo[0] / "lake" / "releases").iterdir())
+    command = ["eval", "--model", str(demo[0] / "model"), "--data", str(release), "--out", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "flows.cli", *command], capture_output=True, check=True)
+    assert (tmp_path / "heldout.json").read_bytes() == (demo[0] / "model" / "eval" / "heldout.json").read_bytes()
