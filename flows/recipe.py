@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from filters.exact import ExactDuplicates
 from filters.picture import Quality
+from infra.recipe import Settings
+from infra.stage import Stage
+from shards.layout import Layout
+from shards.writer import Pack
 from synth.caption import Captions
 from synth.cut import Cut
 from synth.excerpts import Excerpts
@@ -13,12 +18,6 @@ from synth.probe import Probe
 from synth.query import Queries
 from synth.scan import Scan
 from synth.spans import Spans
-
-from filters.exact import ExactDuplicates
-from infra.recipe import Settings
-from infra.stage import Stage
-from shards.layout import Layout
-from shards.writer import Pack
 from synth.tasks import Pairs
 from train.settings import TrainSettings
 

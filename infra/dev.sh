@@ -26,8 +26,8 @@ setup() {
 }
 
 check() {
-  .venv/bin/ruff check .
-  .venv/bin/ruff format --check .
+  .venv/bin/ruff check --no-cache .
+  .venv/bin/ruff format --no-cache --check .
   .venv/bin/mypy
   .venv/bin/lint-imports
 }
