@@ -17,18 +17,16 @@ from infra.stage import Row, RowStage, Work, Workspace, each
 from synth.answers import parse_video_captions, same_clip
 from synth.generator import Generator, Request
 from synth.generators.build import build_generator
-from synth.style import Shares, draw_slots
+from synth.style import CLIP_SHARES, Shares, draw_slots
 
 
 @dataclass(frozen=True)
 class Captions(RowStage):
-    """Asks once per clip; raises UsageError for profile shares that do not sum to 1."""
+    """Asks once per clip."""
 
     generator: str = "measured"
     seed: int = 42
-    spatial_share: float = 0.3  # of the clips, whose captions favour what is where
-    temporal_share: float = 0.6  # what happens
-    other_share: float = 0.1  # light, style, format
+    shares: Shares = CLIP_SHARES
 
     name: ClassVar[str] = "captions"
     version: ClassVar[int] = 1
@@ -43,20 +41,13 @@ class Captions(RowStage):
     )
     unit_rows: ClassVar[int] = 64
 
-    def __post_init__(self) -> None:
-        self.shares()
-
-    def shares(self) -> Shares:
-        """The shares of the information profiles."""
-        return Shares(self.spatial_share, self.temporal_share, self.other_share)
-
     def open(self, workspace: Workspace) -> Work:
         return each(partial(caption_row, self, build_generator(self.generator), workspace))
 
 
 def caption_row(settings: Captions, generator: Generator, workspace: Workspace, row: Row) -> Iterable[Row]:
     """The captions of one clip; raises RowError `invalid_answer`, `wrong_clip` or what the media raise."""
-    slots = draw_slots(settings.shares(), settings.seed, "video_captions", row["key"])
+    slots = draw_slots(settings.shares, settings.seed, "video_captions", row["key"])
     request = Request(
         kind="video_captions",
         clip_id=row["key"],

@@ -16,20 +16,18 @@ from infra.stage import Row, RowStage, Work, Workspace, each
 from synth.answers import parse_frame_captions, parse_image_query, parse_video_query, same_clip
 from synth.generator import Generator, Kind, Request
 from synth.generators.build import build_generator
-from synth.style import Shares, draw_slots
+from synth.style import FRAME_SHARES, Shares, draw_slots
 
 _KINDS: tuple[Kind, ...] = ("frame_captions", "image_query", "video_query")
 
 
 @dataclass(frozen=True)
 class Queries(RowStage):
-    """Asks three times per clip; raises UsageError for profile shares that do not sum to 1."""
+    """Asks three times per clip."""
 
     generator: str = "measured"
     seed: int = 42
-    spatial_share: float = 0.6  # of the frames, whose captions favour what is where
-    temporal_share: float = 0.15  # the frozen moment
-    other_share: float = 0.25  # light, style, format
+    shares: Shares = FRAME_SHARES
 
     name: ClassVar[str] = "queries"
     version: ClassVar[int] = 1
@@ -52,13 +50,6 @@ class Queries(RowStage):
         ]
     )
     unit_rows: ClassVar[int] = 64
-
-    def __post_init__(self) -> None:
-        self.shares()
-
-    def shares(self) -> Shares:
-        """The shares of the information profiles."""
-        return Shares(self.spatial_share, self.temporal_share, self.other_share)
 
     def open(self, workspace: Workspace) -> Work:
         return each(partial(query_row, self, build_generator(self.generator), workspace))
@@ -92,5 +83,5 @@ def _request(settings: Queries, workspace: Workspace, row: Row, kind: Kind) -> R
         subclip=workspace.read(row["subclip_path"]) if kind == "video_query" else b"",
         subclip_s=(row["subclip_start_s"], row["subclip_end_s"]),
         weak_caption=row["weak_caption"] or "",
-        slots=draw_slots(settings.shares(), settings.seed, kind, row["key"]),
+        slots=draw_slots(settings.shares, settings.seed, kind, row["key"]),
     )

@@ -108,7 +108,7 @@ def test_profiles_are_drawn_by_their_shares() -> None:
 
 def test_settings_that_mean_nothing_are_refused() -> None:
     with pytest.raises(UsageError, match="sum to 1"):
-        Captions(spatial_share=0.9)
+        Captions(shares=Shares(0.9, 0.6, 0.1))
     with pytest.raises(UsageError, match="no generator"):
         Captions(generator="gpt").open(LakeWorkspace("/nowhere", "x"))
     assert json.dumps(Captions().fingerprint([])) != json.dumps(Captions(seed=1).fingerprint([]))
