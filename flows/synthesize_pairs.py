@@ -14,7 +14,7 @@ from flows.recipe import Recipe
 from flows.steps import step
 from infra.engine import Run, run_stage
 from infra.errors import RunFailed
-from infra.lake import RunRecord, funnel, save_record
+from infra.lake import RunRecord, save_record
 from infra.lease import hold_lease
 from infra.pool import Pool
 from infra.progress import Progress
@@ -61,10 +61,11 @@ def synthesize_pairs(videos: str, lake: str, recipe_path: str | None = None, ove
         tables = held.enter_context(Tables(store, links))
         run = Run(store, lease, pool, tables, progress, recipe.run.min_yield)
         progress.begin(SOURCES, len(listed), len(listed))
-        progress.end(tables.counts(SOURCES))
+        counts = [tables.counts(SOURCES)]
+        progress.end(counts[0])
         for stage, link in zip(stages, links[1:], strict=True):
-            step(stage.name, partial(run_stage, run, stage, link))
-        manifest = step("publish", partial(_publish, run, recipe))
+            counts.append(step(stage.name, partial(run_stage, run, stage, link)))
+        manifest = step("publish", partial(_publish, run, recipe, counts))
         save_record(store, RunRecord(tuple(links), asdict(recipe), f"{store.url}/{manifest}"))
     return f"{store.url}/{manifest}"
 
@@ -77,8 +78,7 @@ def _write_listing(store: Store, link: Link, listed: Sequence[Outcome]) -> None:
         replace_table(store, link, digest, listing)
 
 
-def _publish(run: Run, recipe: Recipe) -> str:
-    counts = funnel(run.tables)
+def _publish(run: Run, recipe: Recipe, counts: Sequence[Counts]) -> str:
     packed = counts[-1]
     if packed.quarantined:
         bad = run.tables.query("SELECT key, error FROM settled_pack WHERE status = 'quarantined' LIMIT 1")[0]
