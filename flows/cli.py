@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from flows.service.plan import Plan
 from infra.errors import UsageError, UvrError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -17,6 +18,11 @@ Lake = Annotated[str, typer.Option(help="Folder or URL where everything is kept.
 Videos = Annotated[str, typer.Option(help="Folder, glob, video, or CSV / JSONL / Parquet manifest.")]
 RecipeFile = Annotated[Optional[str], typer.Option(help="TOML file with settings; silent keys keep defaults.")]
 Sets = Annotated[Optional[list[str]], typer.Option("--set", help="One setting, as section.key=value; may be repeated.")]
+NightlyVideos = Annotated[Optional[str], typer.Option("--videos", help="Videos of the nightly run.")]
+NightlyLake = Annotated[Optional[str], typer.Option("--lake", help="Lake of the nightly run.")]
+Cron = Annotated[Optional[str], typer.Option(help='When the nightly run starts; "0 2 * * *" when not given.')]
+Timezone = Annotated[Optional[str], typer.Option(help="Time zone of --cron, as Europe/Berlin; UTC when not given.")]
+LOOPBACK = "127.0.0.1"
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 StageName = Annotated[Optional[str], typer.Option(help="Only this stage.")]
 
@@ -100,6 +106,40 @@ def evaluate(
     from flows import commands
 
     commands.evaluate(model, data, out)
+
+
+@app.command()
+def serve(
+    videos: NightlyVideos = None,
+    lake: NightlyLake = None,
+    recipe: RecipeFile = None,
+    set_: Sets = None,
+    cron: Cron = None,
+    timezone: Timezone = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need a password.")] = LOOPBACK,
+    port: Annotated[int, typer.Option(help="Port of dashboard and API; 0: any free one.")] = 4200,
+    limit: Annotated[int, typer.Option(help="How many runs may go on at a time.", min=1)] = 1,
+) -> None:
+    """Server, dashboard and runner of this project: nightly synthesis, and training on every release it makes."""
+    from flows import commands
+
+    commands.serve(Plan(videos, lake, recipe, tuple(set_ or ()), cron, timezone), host, port, limit)
+
+
+@app.command()
+def deploy(
+    pool: Annotated[str, typer.Option(help="Work pool whose workers shall run the flows.")],
+    videos: NightlyVideos = None,
+    lake: NightlyLake = None,
+    recipe: RecipeFile = None,
+    set_: Sets = None,
+    cron: Cron = None,
+    timezone: Timezone = None,
+) -> None:
+    """Register the same deployments with the Prefect server at PREFECT_API_URL."""
+    from flows import commands
+
+    commands.deploy(Plan(videos, lake, recipe, tuple(set_ or ()), cron, timezone), pool)
 
 
 @app.command()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from flows.environment import prefect_server
 from flows.printing import print_funnel, print_json, print_release, print_rows, short
+from flows.service.environment import prefect_server, prepare
+from flows.service.plan import Plan
 from infra import lake as lakes
+from infra.errors import UsageError
 from infra.lease import hold_lease
 from infra.store import Store, find_files
 from infra.tables import status_row
@@ -88,6 +91,25 @@ def evaluate(model: str, data: str, out: str) -> None:
     from flows.train_and_eval import score
 
     print(score(model, manifest_of(data), out))
+
+
+def serve(plan: Plan, host: str, port: int, limit: int) -> None:
+    """`uvr serve`."""
+    from flows.service.serve import serve as serve_plan
+
+    serve_plan(plan.checked(), host, port, limit)
+
+
+def deploy(plan: Plan, pool: str) -> None:
+    """`uvr deploy`."""
+    plan = plan.checked()
+    prepare()
+    if not os.environ.get("PREFECT_API_URL"):
+        raise UsageError("set PREFECT_API_URL to the server to register with; without one, use `uvr serve`")
+    from flows.service.deployments import register_all
+
+    for name in register_all(plan, pool):
+        print(f"{name} is registered with work pool {pool}")
 
 
 def demo(out: str, videos: int, overrides: Sequence[str]) -> None:

@@ -29,6 +29,8 @@ class RunSettings(Settings):
     workers: int = 0  # Ray workers; 0: one per CPU
     ray_address: str = "local"  # "local" starts Ray on this machine; else a cluster's address
     min_yield: float = 0.05  # a stage that keeps a smaller share of its rows fails the run
+    wait_s: float = 30.0  # for another run to leave the lake, before giving up
+    retry_delays_s: tuple[float, ...] = (10.0, 60.0, 300.0)  # before each new try of what may pass by itself
 
 
 @dataclass(frozen=True)

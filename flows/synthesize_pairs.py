@@ -10,16 +10,20 @@ from typing import Any
 
 from prefect import flow
 
+from flows.artifacts import LiveProgress, show_lake, show_links, show_release
+from flows.events import announce_release
 from flows.recipe import Recipe
+from flows.service.processes import end_with_runner
 from flows.steps import step
 from infra.engine import Run, run_stage
-from infra.errors import RunFailed
+from infra.errors import RunFailed, UvrError
 from infra.lake import RunRecord, save_record
 from infra.lease import hold_lease
 from infra.pool import Pool
 from infra.progress import Progress
 from infra.recipe import load_recipe
-from infra.stage import Outcome
+from infra.redact import refuse_secrets
+from infra.stage import Outcome, Stage
 from infra.store import Store
 from infra.tables import (
     SOURCE_COLUMNS,
@@ -35,39 +39,61 @@ from infra.tables import (
     status_row,
     table_digest,
 )
-from shards.manifest import publish
+from shards.contact_sheet import ensure_contact_sheet
+from shards.manifest import load_manifest, publish
 from synth.ingest import list_sources
 from synth.tasks import quotas, shortage
 
 
 @flow(name="synthesize-pairs")
-def synthesize_pairs(videos: str, lake: str, recipe_path: str | None = None, overrides: Sequence[str] = ()) -> str:
+def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, overrides: Sequence[str] = ()) -> str:
     """Run every stage over `videos` and publish the release; returns the manifest's location.
 
-    What the lake already holds is not done again. Raises UsageError before anything starts when the
-    recipe or the videos are wrong, RunFailed when the run cannot go on.
+    `recipe` is a TOML file, `overrides` are `section.key=value` texts. What the lake already holds is
+    not done again. Raises UsageError before anything starts when the recipe or the videos are wrong,
+    RunFailed when the run cannot go on.
     """
-    recipe = load_recipe(Recipe, recipe_path, overrides)
+    end_with_runner()
+    refuse_secrets(videos, lake)
+    settings = load_recipe(Recipe, recipe, overrides)
     listed = list_sources(videos)
     store = Store(lake)
-    stages = recipe.chain()
+    stages = settings.chain()
     links = chain_links(stages)
     with ExitStack() as held:
         lease = held.enter_context(hold_lease(store))
-        progress = held.enter_context(Progress())
-        pool = held.enter_context(Pool(recipe.run.workers, recipe.run.ray_address))
-        save_record(store, RunRecord(tuple(links), asdict(recipe)))
+        live = held.enter_context(LiveProgress())
+        progress = held.enter_context(Progress(live))
+        pool = held.enter_context(Pool(settings.run.workers, settings.run.ray_address))
+        save_record(store, RunRecord(tuple(links), asdict(settings)))
         _write_listing(store, links[0], listed)
         tables = held.enter_context(Tables(store, links))
-        run = Run(store, lease, pool, tables, progress, recipe.run.min_yield)
-        progress.begin(SOURCES, len(listed), len(listed))
-        counts = [tables.counts(SOURCES)]
-        progress.end(counts[0])
-        for stage, link in zip(stages, links[1:], strict=True):
-            counts.append(step(stage.name, partial(run_stage, run, stage, link)))
-        manifest = step("publish", partial(_publish, run, recipe, counts))
-        save_record(store, RunRecord(tuple(links), asdict(recipe), f"{store.url}/{manifest}"))
-    return f"{store.url}/{manifest}"
+        run = Run(store, lease, pool, tables, progress, settings.run.min_yield)
+        try:
+            manifest = _run_chain(run, settings, stages, links[1:])
+        except UvrError:
+            show_lake(tables)
+            raise
+        show_lake(tables)
+        save_record(store, RunRecord(tuple(links), asdict(settings), manifest))
+    release = load_manifest(manifest)
+    ensure_contact_sheet(release)
+    show_release(release)
+    show_links({"release": manifest, "lake": store.url})
+    announce_release(manifest)
+    return manifest
+
+
+def _run_chain(run: Run, recipe: Recipe, stages: Sequence[Stage], links: Sequence[Link]) -> str:
+    """Every stage, then the release; each is a task run that is tried again when its failure may pass."""
+    sources = run.tables.counts(SOURCES)
+    run.progress.begin(SOURCES, sources.in_, sources.in_)
+    run.progress.end(sources)
+    counts = [sources]
+    delays = recipe.run.retry_delays_s
+    for stage, link in zip(stages, links, strict=True):
+        counts.append(step(stage.name, partial(run_stage, run, stage, link), delays))
+    return f"{run.store.url}/{step('publish', partial(_publish, run, recipe, counts), delays)}"
 
 
 def _write_listing(store: Store, link: Link, listed: Sequence[Outcome]) -> None:

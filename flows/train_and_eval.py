@@ -17,13 +17,13 @@ from train.loop import train
 
 
 @flow(name="train-and-eval")
-def train_and_eval(manifest: str, out: str, recipe_path: str | None = None, overrides: Sequence[str] = ()) -> str:
+def train_and_eval(manifest: str, out: str, recipe: str | None = None, overrides: Sequence[str] = ()) -> str:
     """Train on the release's train split, score its val split; returns the report's path.
 
     A run that was cut off goes on from its last checkpoint.
     """
-    recipe = load_recipe(Recipe, recipe_path, overrides)
-    step("train", partial(train, manifest, out, recipe.train))
+    settings = load_recipe(Recipe, recipe, overrides)
+    step("train", partial(train, manifest, out, settings.train))
     return step("eval", partial(score, out, manifest, f"{out}/eval"))
 
 

@@ -4,6 +4,7 @@ UvrError
 ├── UsageError            wrong command, path or recipe: exit code 2
 ├── RowError              one row cannot be done: it is quarantined with `reason`, the run goes on
 ├── RunFailed             the run cannot go on: exit code 1
+│   ├── Passing           may pass by itself: worth another try
 │   └── LakeBusy          another live run holds the lake
 ├── StaleLease            a worker or driver that lost the lake tried to write to it
 └── ReleaseCorrupt        a published release does not match its manifest
@@ -32,6 +33,10 @@ class RowError(UvrError):
 
 class RunFailed(UvrError):
     """The run cannot go on; what was committed stays and the next run resumes from it."""
+
+
+class Passing(RunFailed):
+    """What failed may pass by itself (a full disk, a service that is down): worth another try later."""
 
 
 class LakeBusy(RunFailed):

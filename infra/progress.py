@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -29,17 +30,25 @@ def summary(counts: Counts) -> str:
     return ", ".join(parts)
 
 
+class Watcher(Protocol):
+    """Shows progress somewhere else as well."""
+
+    def show(self, name: str, done: float, total: float, note: str = "") -> None:
+        """`done` of `total` rows of the stage `name` are settled."""
+        ...
+
+
 class Progress:
     """Progress of the stages of one run, with an estimate of the time left; writes to standard error."""
 
-    def __init__(self) -> None:
+    def __init__(self, watcher: Watcher | None = None) -> None:
+        self.watcher = watcher
         self.console = Console(stderr=True, highlight=False)
         self.live = self.console.is_terminal
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         self.bars = Bars(
             TextColumn("{task.description:>12}"), *columns, TextColumn("{task.fields[note]}"), console=self.console
         )
-        self.note: dict[str, int] = {}
         self.last_line = 0.0
 
     def __enter__(self) -> Progress:
@@ -54,6 +63,8 @@ class Progress:
         """A stage begins with `done` of its `total` input rows already settled."""
         self.task = self.bars.add_task(name, total=total, completed=done, note="")
         self.began, self.fresh, self.bad = time.monotonic(), 0, 0
+        if self.watcher:
+            self.watcher.show(name, done, total)
 
     def advance(self, name: str, rows: int, quarantined: int) -> None:
         """`rows` more input rows are settled, `quarantined` of them could not be done."""
@@ -61,15 +72,19 @@ class Progress:
         self.bad += quarantined
         note = f"[red]{self.bad} quarantined" if self.bad else ""
         self.bars.update(self.task, advance=rows, note=note)
-        if self.live or time.monotonic() - self.last_line < LINE_EVERY_S:
-            return
-        self.last_line = time.monotonic()
         state = self.bars.tasks[-1]
         left = (time.monotonic() - self.began) / self.fresh * (state.remaining or 0)
-        self.console.print(f"{name}: {state.completed:.0f}/{state.total:.0f} rows, about {left:.0f} s left")
+        words = f"{state.completed:.0f}/{state.total:.0f} rows, about {left:.0f} s left"
+        if self.watcher:
+            self.watcher.show(name, state.completed, state.total or 0, words)
+        if not self.live and time.monotonic() - self.last_line >= LINE_EVERY_S:
+            self.last_line = time.monotonic()
+            self.console.print(f"{name}: {words}")
 
     def end(self, counts: Counts) -> None:
         """The stage is done."""
         self.bars.update(self.task, completed=counts.in_, note=summary(counts))
+        if self.watcher:
+            self.watcher.show(counts.name, counts.in_ - counts.pending, counts.in_, summary(counts))
         if not self.live:
             self.console.print(f"{counts.name}: {summary(counts)}")

@@ -15,6 +15,7 @@ from infra.store import Store, open_source, read_source
 from shards.reader import read_pairs
 
 FORMAT = "uvr-release/1"
+PUBLISHED = "published"  # folder of a lake; one file for each release, named in their order
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,15 @@ def publish(store: Store, lease: Lease, packed: Sequence[Row], facts: dict[str, 
         verify_shards(store.url + "/" + folder, shards)
         lease.check(store)
         store.write(f"{folder}/manifest.json", _dump({"release_id": release_id, **body}))
+    if release_id not in published(store):
+        store.create(f"{PUBLISHED}/{lease.number:08d}-{release_id}.json", _dump({"release_id": release_id}))
     return f"{folder}/manifest.json"
+
+
+def published(store: Store) -> list[str]:
+    """Ids of a lake's releases in the order they were first published (by the number of the run's lease)."""
+    names = store.list(PUBLISHED, ".json")
+    return [name.removesuffix(".json").rsplit("-", 1)[-1] for name in names]
 
 
 def _dump(body: dict[str, Any]) -> bytes:

@@ -1,0 +1,1 @@
+"""What keeps flows running: Prefect's API server, the deployments, the runner and their supervision."""

@@ -1,0 +1,77 @@
+"""Where Prefect runs: its settings, and an API for the length of one command."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from flows.service.server import start_server
+
+EVENTS_S = 10.0  # for the last events to reach the server
+SERVED_NAME = "serve.json"  # in Prefect's home while `uvr serve` runs
+
+
+def prepare(logging_level: str = "CRITICAL") -> Path:
+    """Set Prefect's environment for this project, leaving alone what the user has set; returns Prefect's home.
+
+    Call it before anything imports `prefect`. The home is `.prefect` below the current folder, so
+    that runs are kept with the project they belong to and nothing is shared with other projects.
+    """
+    defaults = {
+        "PREFECT_HOME": str(Path(".prefect").resolve()),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        # What went wrong is said once, by the command line; the server keeps the full log.
+        "PREFECT_LOGGING_LEVEL": logging_level,
+        # A server that is started again needs some 10 s; runs wait for it longer than that.
+        "PREFECT_CLIENT_MAX_RETRIES": "6",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    home = Path(os.environ["PREFECT_HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    return home
+
+
+@contextmanager
+def prefect_server() -> Iterator[None]:
+    """A Prefect API for the length of the block: the one at PREFECT_API_URL, else that of a running
+    `uvr serve` of this project, else one of our own.
+
+    Raises RunFailed when the server does not start.
+    """
+    home = prepare()
+    if os.environ.get("PREFECT_API_URL"):
+        yield
+        return
+    server = None
+    url = served_url(home)
+    if url is None:
+        server, url = start_server(home)
+    try:
+        from prefect.events.worker import EventsWorker
+        from prefect.settings import PREFECT_API_URL, temporary_settings
+
+        with temporary_settings({PREFECT_API_URL: url}):
+            yield
+            EventsWorker.drain_all(timeout=EVENTS_S)
+    finally:
+        if server is not None:
+            server.stop()
+
+
+def served_url(home: Path) -> str | None:
+    """The API of the `uvr serve` that uses this home now, if any."""
+    try:
+        served = json.loads((home / SERVED_NAME).read_text())
+        os.kill(served["pid"], 0)
+        address = urlsplit(served["url"])
+        socket.create_connection((address.hostname, address.port), timeout=1).close()
+    except (FileNotFoundError, ProcessLookupError, ConnectionError, TimeoutError):
+        return None
+    return str(served["url"])
