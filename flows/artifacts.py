@@ -165,15 +165,15 @@ def show_release(release: Manifest) -> None:
     pairs = first_clips(release)
     if not pairs:
         return
-    captions = "\n".join(f"| `{pair.pair_id}` | {_cell(pair.query.text or '')} |" for pair in pairs)
+    captions = "\n".join(f"1. {_plain(pair.query.text or '')} (`{pair.pair_id}`)" for pair in pairs)
     sheet = picture("contact sheet", draw_contact_sheet(pairs), "jpeg")
     show_markdown(
         "contact-sheet",
-        f"# Contact sheet\n\n{sheet}\n\n| pair | caption |\n|---|---|\n{captions}",
+        f"# Contact sheet\n\n{sheet}\n\n{captions}",
         f"The first {len(pairs)} clips of release {release.release_id}",
     )
 
 
-def _cell(text: str) -> str:
-    """Text that cannot leave its table cell or be taken for Markdown or HTML: captions are written by others."""
+def _plain(text: str) -> str:
+    """Text that cannot be taken for Markdown or HTML: captions are written by others."""
     return "".join(f"\\{c}" if c in "\\|`*_{}[]<>()#!~" else c for c in " ".join(text.split()))

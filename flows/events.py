@@ -7,7 +7,7 @@ from typing import Any
 from prefect.events import emit_event
 
 from infra.store import Store
-from shards.manifest import Manifest, load_manifest, published
+from shards.manifest import Manifest, load_manifest
 
 SHARDS_LANDED = "uvr.shards.landed"
 MODEL_PROMOTED = "uvr.model.promoted"
@@ -25,13 +25,6 @@ def announce_release(manifest: str) -> None:
     if Store(release.folder).exists(VERDICT_NAME):
         return
     _emit(SHARDS_LANDED, release, {"manifest": manifest, **_counts(release)})
-
-
-def announce_latest(lake: str) -> None:
-    """Announce the latest release of a lake again, in case nobody was there to hear it."""
-    store = Store(lake)
-    if releases := published(store):
-        announce_release(f"{store.url}/releases/{releases[-1]}/manifest.json")
 
 
 def announce_verdict(manifest: str, promoted: bool, payload: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from shards.records import Pair
 
 NAME = "contact-sheet.jpg"  # beside the manifest
 CLIPS = 12
-COLUMNS = 3
+COLUMNS = 2
 FRAMES = 3  # of each clip's strip
 FRAME_WIDTH, FRAME_HEIGHT = 144, 96
 TEXT_LINES = 4

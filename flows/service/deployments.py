@@ -19,6 +19,7 @@ from prefect.events.actions import ChangeFlowRunState
 from flows.service.plan import Plan
 
 NIGHTLY = "nightly"
+ON_RELEASE = "on-release"
 HEARTBEAT_S = 30
 SILENT_S = 120  # a run that sent no sign of life for this long has died
 

@@ -26,10 +26,12 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.runner import Runner
 from prefect.states import AwaitingRetry, Cancelled, Crashed
 
-from flows.events import announce_latest
-from flows.service.deployments import build, read_deployments, register
+from flows.events import VERDICT_NAME
+from flows.service.deployments import ON_RELEASE, build, read_deployments, register
 from flows.service.plan import Plan
 from flows.service.processes import end_with_parent, say_ready
+from infra.store import Store
+from shards.manifest import published
 
 MAX_STARTS = 5  # of one run: what took its process down that often would do it again
 MISSED = "Missed while nothing was serving; a later run does the same work."
@@ -41,15 +43,15 @@ def main(parent: str, plan_json: str, limit: str) -> None:
     facts = json.loads(plan_json)
     plan = Plan(**{**facts, "overrides": tuple(facts["overrides"])})
     runner = Runner(name="uvr", pause_on_shutdown=False, limit=int(limit))
-    ids = []
+    ids = {}
     for spec in read_deployments():
         deployment = build(spec, plan)
         register(deployment, spec)
-        ids.append(cast(UUID, runner.add_deployment(deployment)))  # not awaited, so no coroutine
+        ids[deployment.name] = cast(UUID, runner.add_deployment(deployment))  # not awaited, so no coroutine
     with get_client(sync_client=True) as client:
-        pick_up(client, ids)
-    if plan.lake is not None:
-        announce_latest(plan.lake)
+        pick_up(client, list(ids.values()))
+        if plan.lake is not None:
+            catch_up(client, ids[ON_RELEASE], plan.lake)
     say_ready("ready")
     asyncio.run(runner.start())
 
@@ -72,6 +74,16 @@ def pick_up(client: SyncPrefectClient, deployments: Sequence[UUID]) -> None:
     for run in late:
         if run.id not in newest.values():
             client.set_flow_run_state(run.id, Cancelled(message=MISSED), force=True)
+
+
+def catch_up(client: SyncPrefectClient, deployment: UUID, lake: str) -> None:
+    """Start training on the latest release of a lake if its event was lost: nobody was there, or the server died."""
+    store = Store(lake)
+    if not (releases := published(store)) or store.exists(f"releases/{releases[-1]}/{VERDICT_NAME}"):
+        return
+    manifest = f"{store.url}/releases/{releases[-1]}/manifest.json"
+    if manifest not in [run.parameters.get("manifest") for run in _runs(client, [deployment], list(StateType))]:
+        client.create_flow_run_from_deployment(deployment, parameters={"manifest": manifest}, idempotency_key=manifest)
 
 
 def _runs(client: SyncPrefectClient, deployments: Sequence[UUID], types: list[StateType]) -> list[FlowRun]:
