@@ -76,14 +76,13 @@ class KeptAlive:
         self.process.wait()
 
     def _launch(self) -> str:
-        if self.log is None:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        else:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            with self.log.open("ab") as log:
-                self.process = subprocess.Popen(
-                    self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
-                )
+        log = self.log.open("ab") if self.log else None
+        # In a session of its own, so that Ctrl-C reaches the parent alone, which then ends its children in order.
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+        )
+        if log:
+            log.close()
         assert self.process.stdout is not None
         with self.process.stdout as ready:
             said = ready.readline().decode().strip()

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
 
 from flows.service.environment import SERVED_NAME, prepare, served_url
@@ -24,6 +25,9 @@ def serve(plan: Plan, host: str, port: int, limit: int) -> None:
     _refuse(home, host)
     if password := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
         os.environ.setdefault("PREFECT_API_AUTH_STRING", password)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     server, url = start_server(home, host, port, whole=True)
     try:
         os.environ["PREFECT_API_URL"] = url
@@ -36,7 +40,7 @@ def serve(plan: Plan, host: str, port: int, limit: int) -> None:
             served = home / SERVED_NAME
             served.write_text(json.dumps({"pid": os.getpid(), "url": url}))
             _greet(plan, url)
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            stop.wait()
             served.unlink()
         finally:
             runner.stop()
