@@ -1,6 +1,7 @@
 """The service a data engineer leaves running: schedule, resume, events, verdict, dashboard."""
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -105,3 +106,68 @@ def test_new_videos_are_all_that_the_next_run_does(story: Story) -> None:
     service.wait_until(run, "COMPLETED")
     assert before.items() <= committed.items() <= parts(story.lake).items()
     assert len(story.releases()) == 2
+
+
+def test_a_cancelled_run_stops_its_workers_and_leaves_a_lake_that_goes_on(story: Story) -> None:
+    service = story.service
+    other = [
+        *service.api.get(f"/deployments/name/{NIGHTLY}").json()["parameters"]["overrides"],
+        "scan.samples_per_s=5.0",
+    ]
+    run = service.run(NIGHTLY, overrides=other)
+    story.wait_for_parts(2)
+    service.post(f"/flow_runs/{run}/set_state", state={"type": "CANCELLING"}, force=False)
+    service.wait_until(run, "CANCELLED", 40)
+    wait_for(
+        "Ray to end", lambda: not [p for p in marked(service.mark) if "ray" in p.name() or "engine" in p.cmdline()]
+    )
+    committed = parts(story.lake)
+    service.post(f"/flow_runs/{run}/set_state", state={"type": "SCHEDULED"}, force=True)  # the dashboard's Retry
+    service.wait_until(run, "COMPLETED")
+    assert committed.items() <= parts(story.lake).items()
+
+
+def test_a_failed_stage_says_why_and_its_retry_goes_on(story: Story) -> None:
+    service = story.service
+    overrides = service.api.get(f"/deployments/name/{NIGHTLY}").json()["parameters"]["overrides"]
+    run = service.run(NIGHTLY, overrides=[*overrides, "quality.max_plain_share=-1"])
+    service.wait_until(run, "FAILED")
+    assert "stage quality kept 0 of" in service.state(run)["message"]
+    tasks = service.post("/task_runs/filter", flow_runs={"id": {"any_": [run]}})
+    states = {task["name"].rsplit("-", 1)[0]: task["state"] for task in tasks}
+    assert states["spans"]["type"] == "COMPLETED"
+    assert states["quality"]["type"] == "FAILED"
+    assert "run.min_yield" in states["quality"]["message"]
+
+
+def test_the_dashboard_shows_funnel_and_contact_sheet(story: Story) -> None:
+    """In a real browser, which may ask nobody but the dashboard for anything."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    browser_path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser_path is None:
+        pytest.skip("no Chromium is installed")
+    run = story.service.runs("nightly", "COMPLETED")[0]["id"]
+    asked: list[str] = []
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1400, "height": 1100})
+        page.on("request", lambda request: asked.append(request.url))
+        for name in ("funnel", "contact-sheet"):
+            page.goto(f"{story.service.dashboard}/runs/flow-run/{run}")
+            page.get_by_text("Artifacts", exact=True).last.click()
+            page.get_by_text(name, exact=True).last.click()
+            drawn = page.get_by_role("img", name=name.replace("-", " "))
+            drawn.wait_for()
+            assert drawn.evaluate("picture => picture.complete && picture.naturalWidth") > 500
+        browser.close()
+    assert [url for url in asked if not url.startswith((story.service.dashboard, "data:", "blob:"))] == []
+
+
+def test_no_secret_reaches_the_dashboard(story: Story) -> None:
+    run = story.service.run(NIGHTLY, videos="https://bob:hunter2@127.0.0.1:9/videos.csv")
+    story.service.wait_until(run, "FAILED")
+    assert "carries credentials" in story.service.state(run)["message"]
+    assert "hunter2" not in story.service.state(run)["message"]
+    logs = story.service.post("/logs/filter", logs={"flow_run_id": {"any_": [run]}})
+    assert logs
+    assert not [entry for entry in logs if "hunter2" in entry["message"]]
