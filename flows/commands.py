@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from flows.environment import prefect_server
-from flows.printing import print_funnel, print_json, print_release, print_rows, short
+from flows.printing import describe_verdict, print_funnel, print_json, print_release, print_rows, short
 from infra import lake as lakes
 from infra.lease import hold_lease
 from infra.store import Store, find_files
@@ -85,9 +85,12 @@ def train(release: str, out: str, recipe: str | None, overrides: Sequence[str]) 
 
 def evaluate(model: str, data: str, out: str) -> None:
     """`uvr eval`."""
-    from flows.train_and_eval import score
+    from eval.heldout import evaluate_heldout
+    from eval.report import write_report
+    from train.gve import Gve
 
-    print(score(model, manifest_of(data), out))
+    _, markdown = write_report(evaluate_heldout(manifest_of(data), Gve.load(model)), out)
+    print(markdown)
 
 
 def demo(out: str, videos: int, overrides: Sequence[str]) -> None:
@@ -100,19 +103,29 @@ def demo(out: str, videos: int, overrides: Sequence[str]) -> None:
 
 def release_list(lake: str, as_json: bool) -> None:
     """`uvr release list`."""
-    found = [file.url for file in find_files(f"{Store(lake).url}/releases/*/manifest.json")]
-    releases = [manifests.load_manifest(path) for path in found]
+    from eval.verdict import read_champion, read_verdict
+
+    store = Store(lake)
+    champion = read_champion(store)
+    rows = []
+    for file in find_files(f"{store.url}/releases/*/manifest.json"):
+        release = manifests.load_manifest(file.url)
+        verdict = read_verdict(store, release.release_id)
+        is_champion = champion is not None and champion.release_id == release.release_id
+        rows.append((file.url, release, verdict, is_champion))
     if as_json:
         print_json(
             [
-                {"release_id": r.release_id, "manifest": p, "pairs": r.pairs()}
-                for p, r in zip(found, releases, strict=True)
+                {"release_id": r.release_id, "manifest": path, "pairs": r.pairs()}
+                | {"verdict": asdict(verdict) if verdict else None, "champion": is_champion}
+                for path, r, verdict, is_champion in rows
             ]
         )
         return
-    for path, release in zip(found, releases, strict=True):
+    for path, release, verdict, is_champion in rows:
         total = sum(shard.samples for shard in release.shards)
         print(f"{release.release_id}  {total} pairs in {len(release.shards)} shards  {path}")
+        print(f"    {'champion; ' if is_champion else ''}{describe_verdict(verdict)}")
 
 
 def release_verify(path: str) -> None:

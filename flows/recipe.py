@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from eval.promotion import PromotionRule
 from filters.exact import ExactDuplicates
 from filters.picture import Quality
 from infra.recipe import Settings
@@ -33,7 +34,7 @@ class RunSettings(Settings):
 
 @dataclass(frozen=True)
 class Recipe(Settings):
-    """One section per stage, in the order they run, then how to run and how to train."""
+    """One section per stage, in the order they run, then how to run, how to train and when to promote."""
 
     probe: Probe = field(default_factory=Probe)
     exact: ExactDuplicates = field(default_factory=ExactDuplicates)
@@ -49,6 +50,7 @@ class Recipe(Settings):
     pack: Pack = field(default_factory=Pack)
     run: RunSettings = field(default_factory=RunSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+    promotion: PromotionRule = field(default_factory=PromotionRule)
 
     def chain(self) -> list[Stage]:
         """The stages in order; each works on what the one before it put out.

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def train(manifest_path: str, out_dir: str, settings: TrainSettings) -> TrainRep
     Raises UsageError for a release without training pairs and for an `out_dir` of another run.
     """
     manifest, out = load_manifest(manifest_path), Path(out_dir)
-    identity = {"release_id": manifest.release_id, "settings": _what_matters(settings)}
+    identity = {"release_id": manifest.release_id, "settings": settings.decisive()}
     with torch_threads(settings.threads):
         checkpoint = last_checkpoint(out / "checkpoints", identity)
         gve = Gve.load(checkpoint.path) if checkpoint else start_model(manifest, settings)
@@ -70,11 +70,6 @@ def train(manifest_path: str, out_dir: str, settings: TrainSettings) -> TrainRep
     report = _report(manifest, gve, batches.pairs_by_task, log)
     Store(out_dir).write(REPORT_FILE, json.dumps(asdict(report), indent=1).encode() + b"\n")
     return report
-
-
-def _what_matters(settings: TrainSettings) -> dict[str, Any]:
-    """The settings a run must share with the one it resumes: all but how it uses the machine."""
-    return asdict(replace(settings, threads=0, batches=replace(settings.batches, cache_bytes=0)))
 
 
 def start_model(manifest: Manifest, settings: TrainSettings) -> Gve:
