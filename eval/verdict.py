@@ -170,7 +170,7 @@ def repair(lake: Store) -> None:
     verdict = read_verdict(lake, champion.release_id)
     later = verdict and verdict.champion and verdict.champion.model == champion.model
     if verdict != champion and not later:  # a later verdict on the release names the champion as its opponent
-        save_verdict(lake, champion)
+        lake.write(_verdict_file(champion.release_id), lake.read(CHAMPION_FILE))
 
 
 def standing_verdict(lake: Store, trial: Trial, rule: PromotionRule) -> Verdict | None:

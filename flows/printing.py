@@ -53,7 +53,7 @@ def describe_verdict(verdict: Verdict | None) -> str:
     score, rival = verdict.score, f"champion {verdict.champion.release_id}" if verdict.champion else "chance"
     return (
         f"{'promoted' if verdict.promoted else 'rejected'}: R@1 {score.mean:.1%} "
-        f"({score.low:.1%} to {score.high:.1%}), 
+        f"({score.low:.1%} to {score.high:.1%}), "
         f"{points(verdict.difference, verdict.rule.level)} against {rival}"
     )
 
