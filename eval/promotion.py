@@ -118,9 +118,9 @@ def _task(own: TaskScores, rival: TaskScores | None, counted: bool) -> TaskCompa
 def explain(found: Comparison, rule: PromotionRule) -> str:
     """The outcome in one sentence."""
     names = ", ".join(task.task for task in found.tasks if task.counted)
-    rival = (
-        f"the champion's {found.champion_score.mean:.1%}" if found.champion_score else f"{found.chance:.1%} by chance"
-    )
+    rival = f"{found.chance:.1%} by chance (there is no champion)"
+    if found.champion_score:
+        rival = f"the champion's {found.champion_score.mean:.1%}"
     return (
         f"{'Promoted' if found.promoted else 'Rejected'}: mean R@1 over {names} is {found.score.mean:.1%} against "
         f"{rival}, a difference of {points(found.difference, rule.level)} whose lower end is "

@@ -107,25 +107,28 @@ def release_list(lake: str, as_json: bool) -> None:
 
     store = Store(lake)
     champion = read_champion(store)
-    rows = []
-    for file in find_files(f"{store.url}/releases/*/manifest.json"):
-        release = manifests.load_manifest(file.url)
-        verdict = read_verdict(store, release.release_id)
-        is_champion = champion is not None and champion.release_id == release.release_id
-        rows.append((file.url, release, verdict, is_champion))
+    found = [file.url for file in find_files(f"{store.url}/releases/*/manifest.json")]
+    releases = [manifests.load_manifest(path) for path in found]
+    verdicts = [read_verdict(store, release.release_id) for release in releases]
+    rows = [
+        {
+            "release_id": release.release_id,
+            "manifest": path,
+            "pairs": release.pairs(),
+            "verdict": verdict and asdict(verdict),
+            "champion": champion is not None and champion.release_id == release.release_id,
+        }
+        for path, release, verdict in zip(found, releases, verdicts, strict=True)
+    ]
     if as_json:
-        print_json(
-            [
-                {"release_id": r.release_id, "manifest": path, "pairs": r.pairs()}
-                | {"verdict": asdict(verdict) if verdict else None, "champion": is_champion}
-                for path, r, verdict, is_champion in rows
-            ]
-        )
+        print_json(rows)
         return
-    for path, release, verdict, is_champion in rows:
+    for row, release, verdict in zip(rows, releases, verdicts, strict=True):
         total = sum(shard.samples for shard in release.shards)
-        print(f"{release.release_id}  {total} pairs in {len(release.shards)} shards  {path}")
-        print(f"    {'champion; ' if is_champion else ''}{describe_verdict(verdict)}")
+        print(f"{release.release_id}  {total} pairs in {len(release.shards)} shards  {row['manifest']}")
+        # Of a release trained on twice, the verdict is on the later model.
+        mark = "" if not row["champion"] else "champion; " if verdict == champion else "champion is an earlier model; "
+        print(f"    {mark}{describe_verdict(verdict)}")
 
 
 def release_verify(path: str) -> None:

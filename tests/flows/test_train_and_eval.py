@@ -17,7 +17,7 @@ from infra.store import Store
 
 RECIPE = """
 [train]
-epochs = 20
+epochs = 14
 learning_rate = 2e-3
 batches = {size = 16}
 tiny = {vocab_size = 320, hidden = 64, intermediate = 128, vision_hidden = 32}
