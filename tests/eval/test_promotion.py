@@ -1,45 +1,15 @@
 """Promotion: constructed scores, of which it is known who should win and how surely."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_scores import hits, report
 
-from eval.heldout import HeldOutReport, TaskScores
 from eval.metrics import Estimate
 from eval.promotion import PromotionRule, compare, explain
-from eval.verdict import Split, Trial, judge
-from shards.split import is_held_out
 
 RULE = PromotionRule()
-
-
-def report(chance: float = 0.01, **tasks: Sequence[float]) -> HeldOutReport:
-    """A report in which each task has these values of recall@1, one a query."""
-    return HeldOutReport("r", "val", 42, tuple(task_scores(name, values, chance) for name, values in tasks.items()))
-
-
-def task_scores(task: str, values: Sequence[float], chance: float) -> TaskScores:
-    count, mean = len(values), float(np.mean(values))
-    return TaskScores(
-        task=task,
-        queries=count,
-        corpus=round(1 / chance),
-        positives=1.0,
-        recall={1: mean},
-        hit={1: mean},
-        chance_recall={1: chance},
-        chance_hit={1: chance},
-        recall_1_interval=(0.0, 1.0),
-        query_ids=tuple(f"q{number:04d}" for number in range(count)),
-        query_recall_1=tuple(values),
-        video_ids=frozenset(f"v{number}" for number in range(count)),
-    )
-
-
-def hits(right: int, count: int) -> list[float]:
-    return [1.0] * right + [0.0] * (count - right)
 
 
 def test_the_same_model_differs_by_nothing_and_is_rejected() -> None:
@@ -109,16 +79,3 @@ def test_small_tasks_are_left_out_unless_all_are_small() -> None:
 def test_different_queries_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match="same queries of T2V"):
         compare(report(T2V=hits(1, 20)), report(T2V=hits(1, 21)), RULE)
-
-
-def test_a_champion_that_may_have_seen_the_held_out_videos_is_noted() -> None:
-    scores = report(T2V=hits(30, 100))
-    first = judge(Trial("r1", "m1", {}, Split(seed=1, val_share=0.3)), scores, None, RULE)
-    again = judge(Trial("r2", "m2", {}, Split(seed=1, val_share=0.3)), scores, (first, scores), RULE)
-    assert again.champion
-    seen = sum(not is_held_out(f"v{number}", 0.3, 1) for number in range(100))
-    assert again.champion.videos_maybe_trained_on == seen
-    assert 0 < seen < 100
-    assert f"{seen} of the 100 held-out videos" in again.notes[0]
-    careful = replace(first, split=Split(seed=1, val_share=1.0))
-    assert judge(again.trial, scores, (careful, scores), RULE).notes == ()
