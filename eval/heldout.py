@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.encode import Encoded, encode_distinct
-from eval.metrics import bootstrap_interval, chance_hit, chance_recall, hit_at_k, recall_at_k
+from eval.metrics import chance_hit, chance_recall, hit_at_k, macro_average, recall_at_k
 from eval.search import top_k
 from infra.errors import UsageError
 from shards.embedder import Embedder
@@ -33,6 +33,9 @@ class TaskScores:
     chance_recall: dict[int, float]
     chance_hit: dict[int, float]
     recall_1_interval: tuple[float, float]  # 95% bootstrap over queries
+    query_ids: tuple[str, ...]  # sorted; what follows lets two models be compared query by query
+    query_recall_1: tuple[float, ...]  # recall@1 of each query, in the order of their ids
+    video_ids: frozenset[str]  # source videos of the task's pairs
 
     @property
     def ratio_to_chance(self) -> float:
@@ -78,14 +81,17 @@ def _score(manifest: Manifest, task: str, split: str, corpus: Encoded, embedder:
     )
     rows = corpus.rows()
     positives: dict[str, set[int]] = {name: set() for name in queries.ids}
+    video_ids: set[str] = set()
     for pair in _pairs(manifest, task, split):
         positives[pair.query_id].add(rows[pair.target_id])
+        video_ids.add(pair.video_id)
     wanted = [positives[name] for name in queries.ids]
     own = [rows.get(name, -1) for name in queries.ids]
     itself = np.array([-1 if row in found else row for row, found in zip(own, wanted, strict=True)])
     ranked = without(top_k(queries.vectors, corpus.vectors, max(KS) + 1).indices, itself)
     sizes = len(corpus.ids) - (itself >= 0)
     recall = {k: recall_at_k(ranked, wanted, k) for k in KS}
+    mean = macro_average([recall[1]], seed)
     return TaskScores(
         task=task,
         queries=len(queries.ids),
@@ -97,7 +103,10 @@ def _score(manifest: Manifest, task: str, split: str, corpus: Encoded, embedder:
         chance_hit={
             k: _mean(chance_hit(n, len(found), k) for n, found in zip(sizes.tolist(), wanted, strict=True)) for k in KS
         },
-        recall_1_interval=bootstrap_interval(recall[1], seed),
+        recall_1_interval=(mean.low, mean.high),
+        query_ids=queries.ids,
+        query_recall_1=tuple(recall[1].tolist()),
+        video_ids=frozenset(video_ids),
     )
 
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and the ends of its bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
 
 
 def recall_at_k(ranked: NDArray[np.int64], positives: Sequence[Collection[int]], k: int) -> Values:
@@ -42,12 +52,14 @@ def chance_hit(corpus: int, positives: int, k: int) -> float:
     return 1 - comb(corpus - positives, k) / comb(corpus, k)
 
 
-def bootstrap_interval(values: Values, seed: int, resamples: int = 2000, level: float = 0.95) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of per-query `values` [queries] (Efron, 1979).
+def macro_average(groups: Sequence[Values], seed: int, resamples: int = 2000, level: float = 0.95) -> Estimate:
+    """The mean of the groups' means, with its stratified percentile bootstrap interval (Efron, 1979).
 
+    Each group holds one task's per-query values [queries], and is resampled by itself. Where the values
+    are differences of two models on the same queries, the interval is that of the paired bootstrap.
     Queries are resampled, the corpus is not: it says how much the mean would move with other queries.
     """
     rng = np.random.default_rng(seed)
-    means = np.array([rng.choice(values, len(values)).mean() for _ in range(resamples)])
+    means = [np.mean([rng.choice(values, len(values)).mean() for values in groups]) for _ in range(resamples)]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return Estimate(float(np.mean([values.mean() for values in groups])), float(low), float(high))

@@ -1,14 +1,17 @@
-"""Evaluation reports as JSON for programs and as a Markdown table for people; the same scores, the same bytes."""
+"""Evaluation reports as JSON for programs and as Markdown tables for people; the same scores, the same bytes."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from eval.heldout import HeldOutReport, TaskScores
+from eval.promotion import TaskComparison
+from eval.verdict import Verdict
 from infra.store import Store
 
+SCORES_REPORT = "heldout.md"
+VERDICT_REPORT = "verdict.md"
 HEADER = (
     "| task | queries | corpus | R@1 | 95% of R@1 | R@5 | R@10 | hit@1 | hit@10 | chance R@1 | R@1 / chance |",
     "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
@@ -17,7 +20,8 @@ HEADER = (
 
 def to_json(report: HeldOutReport) -> str:
     """All scores, with the metrics under their names: `R@1`, `hit@1`, `chance R@1`."""
-    body = asdict(report) | {"tasks": [_task(scores) for scores in report.tasks]}
+    facts = {"release_id": report.release_id, "split": report.split, "seed": report.seed}
+    body = {**facts, "tasks": [_task(scores) for scores in report.tasks]}
     return json.dumps(body, indent=1) + "\n"
 
 
@@ -34,9 +38,30 @@ def to_markdown(report: HeldOutReport) -> str:
 def write_report(report: HeldOutReport, out_dir: str) -> tuple[str, str]:
     """Write `heldout.json` and `heldout.md` into `out_dir`; returns their paths."""
     store = Store(out_dir)
-    store.write("heldout.md", to_markdown(report).encode())
+    store.write(SCORES_REPORT, to_markdown(report).encode())
     store.write("heldout.json", to_json(report).encode())
-    return str(Path(out_dir) / "heldout.json"), str(Path(out_dir) / "heldout.md")
+    return str(Path(out_dir) / "heldout.json"), str(Path(out_dir) / SCORES_REPORT)
+
+
+def verdict_to_markdown(verdict: Verdict) -> str:
+    """The verdict in words, and a table of what was compared, in percent."""
+    header = ("| task | queries | R@1 | champion R@1 | chance R@1 | counted |", "|---|---:|---:|---:|---:|---|")
+    paragraphs = "\n\n".join([f"# Verdict on release {verdict.release_id}", verdict.why, *verdict.notes])
+    return "\n".join([paragraphs, "", *header, *map(_compared, verdict.tasks), ""])
+
+
+def write_verdict_report(verdict: Verdict, out_dir: str) -> str:
+    """Write `verdict.md` into `out_dir`; returns its path."""
+    Store(out_dir).write(VERDICT_REPORT, verdict_to_markdown(verdict).encode())
+    return str(Path(out_dir) / VERDICT_REPORT)
+
+
+def _compared(task: TaskComparison) -> str:
+    champion = "" if task.champion_recall_1 is None else f"{task.champion_recall_1:.1%}"
+    return (
+        f"| {task.task} | {task.queries} | {task.recall_1:.1%} | {champion} | {task.chance_recall_1:.1%} | "
+        f"{'yes' if task.counted else 'no'} |"
+    )
 
 
 def _task(scores: TaskScores) -> dict[str, object]:

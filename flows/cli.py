@@ -156,7 +156,7 @@ def demo(
 
 @release_app.command("list")
 def release_list(lake: Lake, json: AsJson = False) -> None:
-    """Releases of a lake, with their pairs by task."""
+    """Releases of a lake, with their pairs and the verdict on the model trained on each."""
     from flows import commands
 
     commands.release_list(lake, json)

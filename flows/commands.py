@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from flows.printing import print_funnel, print_json, print_release, print_rows, short
+from flows.printing import describe_verdict, print_funnel, print_json, print_release, print_rows, short
 from flows.service.environment import prefect_server, prepare
 from flows.service.plan import Plan
 from infra import lake as lakes
@@ -88,9 +88,12 @@ def train(release: str, out: str, recipe: str | None, overrides: Sequence[str]) 
 
 def evaluate(model: str, data: str, out: str) -> None:
     """`uvr eval`."""
-    from flows.train_and_eval import score
+    from eval.heldout import evaluate_heldout
+    from eval.report import write_report
+    from train.gve import Gve
 
-    print(score(model, manifest_of(data), out))
+    _, markdown = write_report(evaluate_heldout(manifest_of(data), Gve.load(model)), out)
+    print(markdown)
 
 
 def serve(plan: Plan, host: str, port: int, limit: int) -> None:
@@ -122,19 +125,32 @@ def demo(out: str, videos: int, overrides: Sequence[str]) -> None:
 
 def release_list(lake: str, as_json: bool) -> None:
     """`uvr release list`."""
-    found = [file.url for file in find_files(f"{Store(lake).url}/releases/*/manifest.json")]
+    from eval.verdict import read_champion, read_verdict
+
+    store = Store(lake)
+    champion = read_champion(store)
+    found = [file.url for file in find_files(f"{store.url}/releases/*/manifest.json")]
     releases = [manifests.load_manifest(path) for path in found]
+    verdicts = [read_verdict(store, release.release_id) for release in releases]
+    rows = [
+        {
+            "release_id": release.release_id,
+            "manifest": path,
+            "pairs": release.pairs(),
+            "verdict": verdict and asdict(verdict),
+            "champion": champion is not None and champion.release_id == release.release_id,
+        }
+        for path, release, verdict in zip(found, releases, verdicts, strict=True)
+    ]
     if as_json:
-        print_json(
-            [
-                {"release_id": r.release_id, "manifest": p, "pairs": r.pairs()}
-                for p, r in zip(found, releases, strict=True)
-            ]
-        )
+        print_json(rows)
         return
-    for path, release in zip(found, releases, strict=True):
+    for row, release, verdict in zip(rows, releases, verdicts, strict=True):
         total = sum(shard.samples for shard in release.shards)
-        print(f"{release.release_id}  {total} pairs in {len(release.shards)} shards  {path}")
+        print(f"{release.release_id}  {total} pairs in {len(release.shards)} shards  {row['manifest']}")
+        # Of a release trained on twice, the verdict is on the later model.
+        mark = "" if not row["champion"] else "champion; " if verdict == champion else "champion is an earlier model; "
+        print(f"    {mark}{describe_verdict(verdict)}")
 
 
 def release_verify(path: str) -> None:

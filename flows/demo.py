@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from eval.report import SCORES_REPORT
 from flows.printing import print_release
 from flows.synthesize_pairs import synthesize_pairs
 from flows.train_and_eval import train_and_eval
@@ -21,10 +22,12 @@ def run_demo(folder: Path, videos: int, overrides: Sequence[str]) -> None:
     manifest = synthesize_pairs(listing, str(folder / "lake"), None, list(overrides))
     print_release(str(folder / "lake"), manifest)
     print("3/3 training a tiny GVE on it and scoring it on sources it never saw", flush=True)
-    report = train_and_eval(manifest, str(folder / "model"), None, list(overrides))
-    print(Path(report).read_text())
+    verdict = Path(str(train_and_eval(manifest, str(folder / "model"), None, list(overrides))))
+    scores = verdict.with_name(SCORES_REPORT)
+    print(f"{scores.read_text()}\n{verdict.read_text()}")
     print("look at")
     print(f"  release  {manifest}")
     print(f"  curves   {folder / 'model' / 'curves.png'}")
-    print(f"  scores   {report}")
+    print(f"  scores   {scores}")
+    print(f"  verdict  {verdict}")
     print(f"  any id   uvr explain ID --lake {folder / 'lake'}")

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from prefect.events import emit_event
 
-from infra.store import Store
-from shards.manifest import Manifest, load_manifest
+from eval.verdict import Verdict
+from shards.manifest import Manifest
 
 SHARDS_LANDED = "uvr.shards.landed"
 MODEL_PROMOTED = "uvr.model.promoted"
 MODEL_REJECTED = "uvr.model.rejected"
 
-VERDICT_NAME = "verdict.json"
 
-
-def announce_release(manifest: str) -> None:
-    """Emit `uvr.shards.landed`, unless the release has its verdict already.
+def announce_release(release: Manifest) -> None:
+    """Emit `uvr.shards.landed` with the manifest's path and counts.
 
     Whoever trains on it does so once, however often this is called.
     """
-    release = load_manifest(manifest)
-    if Store(release.folder).exists(VERDICT_NAME):
-        return
-    _emit(SHARDS_LANDED, release, {"manifest": manifest, **_counts(release)})
+    _emit(SHARDS_LANDED, release, _counts(release))
 
 
-def announce_verdict(manifest: str, promoted: bool, payload: dict[str, Any]) -> None:
+def announce_verdict(release: Manifest, verdict: Verdict) -> None:
     """Emit `uvr.model.promoted` or `uvr.model.rejected`."""
-    _emit(MODEL_PROMOTED if promoted else MODEL_REJECTED, load_manifest(manifest), {"manifest": manifest, **payload})
+    facts = {"model": verdict.model, "score": asdict(verdict.score), "difference": asdict(verdict.difference)}
+    _emit(MODEL_PROMOTED if verdict.promoted else MODEL_REJECTED, release, {**facts, "why": verdict.why})
 
 
 def _counts(release: Manifest) -> dict[str, Any]:
@@ -43,4 +40,5 @@ def _emit(event: str, release: Manifest, payload: dict[str, Any]) -> None:
         "prefect.resource.id": f"uvr.release.{release.release_id}",
         "prefect.resource.name": f"release {release.release_id}",
     }
-    emit_event(event, resource, payload={"release_id": release.release_id, **payload})
+    known = {"release_id": release.release_id, "manifest": f"{release.folder}/manifest.json"}
+    emit_event(event, resource, payload={**known, **payload})

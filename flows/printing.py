@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from eval.promotion import points
+from eval.verdict import Verdict
 from infra import lake as lakes
 from infra.tables import Counts
 from shards import manifest as manifests
@@ -42,6 +44,23 @@ def print_release(lake: str, manifest: str) -> None:
         tasks = ", ".join(f"{task} {count}" for task, count in missing.items())
         print(f"shortage: the clips could not fill the quotas by {tasks} pairs")
     print(manifest)
+
+
+def describe_verdict(verdict: Verdict | None) -> str:
+    """Promoted or rejected, the score and the difference, in one line."""
+    if verdict is None:
+        return "not judged yet"
+    score, rival = verdict.score, f"champion {verdict.champion.release_id}" if verdict.champion else "chance"
+    return (
+        f"{'promoted' if verdict.promoted else 'rejected'}: R@1 {score.mean:.1%} "
+        f"({score.low:.1%} to {score.high:.1%}), "
+        f"{points(verdict.difference, verdict.rule.level)} against {rival}"
+    )
+
+
+def say(words: str) -> None:
+    """Tell whoever watches the terminal, apart from what the command prints as its answer."""
+    print(words, file=sys.stderr, flush=True)
 
 
 def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from eval.promotion import PromotionRule
 from filters.exact import ExactDuplicates
 from filters.picture import Quality
 from infra.recipe import Settings
@@ -30,12 +31,13 @@ class RunSettings(Settings):
     ray_address: str = "local"  # "local" starts Ray on this machine; else a cluster's address
     min_yield: float = 0.05  # a stage that keeps a smaller share of its rows fails the run
     wait_s: float = 30.0  # for another run to leave the lake, before giving up
+    burst: Literal["latest", "every"] = "latest"  # of releases that landed meanwhile, which to train on
     retry_delays_s: tuple[float, ...] = (10.0, 60.0, 300.0)  # before each new try of what may pass by itself
 
 
 @dataclass(frozen=True)
 class Recipe(Settings):
-    """One section per stage, in the order they run, then how to run and how to train."""
+    """One section per stage, in the order they run, then how to run, how to train and when to promote."""
 
     probe: Probe = field(default_factory=Probe)
     exact: ExactDuplicates = field(default_factory=ExactDuplicates)
@@ -51,6 +53,7 @@ class Recipe(Settings):
     pack: Pack = field(default_factory=Pack)
     run: RunSettings = field(default_factory=RunSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+    promotion: PromotionRule = field(default_factory=PromotionRule)
 
     def chain(self) -> list[Stage]:
         """The stages in order; each works on what the one before it put out.

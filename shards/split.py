@@ -12,6 +12,11 @@ def rank(seed: int, *parts: str) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
+def is_held_out(video_id: str, val_share: float, seed: int) -> bool:
+    """Whether a video is held out by every release of these settings, whatever other videos there are."""
+    return rank(seed, "split", video_id) < val_share
+
+
 def val_videos(video_ids: Iterable[str], val_share: float, seed: int) -> set[str]:
     """The held-out source videos: those whose rank is under `val_share`, at least one of two or more.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import Qwen2_5_VLModel
@@ -74,16 +75,19 @@ class Gve:
         """The model saved in a local `folder`, by us or as any Qwen2.5-VL checkpoint in Hugging Face's layout.
 
         A checkpoint without our settings gets those of the released GVE. Raises UsageError when the
-        folder lacks a file, or its weights lack some of the model's.
+        folder lacks a file, a file is damaged, or the weights lack some of the model's.
         """
         path = Path(folder)
         for name in ("config.json", TOKENIZER_FILE):
             if not (path / name).is_file():
                 raise UsageError(f"no model at {path}: {name} is missing")
-        with _no_bars():
-            model, report = Qwen2_5_VLModel.from_pretrained(
-                path, local_files_only=True, dtype=torch.float32, output_loading_info=True
-            )
+        try:
+            with _no_bars():
+                model, report = Qwen2_5_VLModel.from_pretrained(
+                    path, local_files_only=True, dtype=torch.float32, output_loading_info=True
+                )
+        except (OSError, ValueError, SafetensorError) as error:
+            raise UsageError(f"the model at {path} cannot be read: {error}") from error
         if report["missing_keys"]:
             raise UsageError(f"the weights at {path} lack {sorted(report['missing_keys'])[:3]}: not a Qwen2.5-VL model")
         saved = path / SETTINGS_FILE

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from torch.optim import AdamW
 
 from infra.errors import RunFailed, UsageError
+from infra.progress import Watcher
 from infra.store import Store
 from shards.manifest import Manifest, load_manifest
 from shards.reader import read_pairs
@@ -46,7 +47,7 @@ class TrainReport:
     last_loss: dict[str, float]
 
 
-def train(manifest_path: str, out_dir: str, settings: TrainSettings) -> TrainReport:
+def train(manifest_path: str, out_dir: str, settings: TrainSettings, watcher: Watcher | None = None) -> TrainReport:
     """Train on the training split of a release and leave the model in `out_dir`.
 
     `out_dir` also gets the log of steps, their curves, the report and the last checkpoint, from which
@@ -54,12 +55,12 @@ def train(manifest_path: str, out_dir: str, settings: TrainSettings) -> TrainRep
     Raises UsageError for a release without training pairs and for an `out_dir` of another run.
     """
     manifest, out = load_manifest(manifest_path), Path(out_dir)
-    identity = {"release_id": manifest.release_id, "settings": _what_matters(settings)}
+    identity = {"release_id": manifest.release_id, "settings": settings.decisive()}
     with torch_threads(settings.threads):
         checkpoint = last_checkpoint(out / "checkpoints", identity)
         gve = Gve.load(checkpoint.path) if checkpoint else start_model(manifest, settings)
         batches = TrainingBatches(manifest, gve.inputs, settings.batches, settings.seed)
-        run = _Run(gve, batches, settings, out, identity)
+        run = _Run(gve, batches, settings, out, identity, watcher)
         if checkpoint:
             restore_optimizer(checkpoint, run.optimizer)
             run.epoch, run.step = checkpoint.epoch, checkpoint.step
@@ -70,11 +71,6 @@ def train(manifest_path: str, out_dir: str, settings: TrainSettings) -> TrainRep
     report = _report(manifest, gve, batches.pairs_by_task, log)
     Store(out_dir).write(REPORT_FILE, json.dumps(asdict(report), indent=1).encode() + b"\n")
     return report
-
-
-def _what_matters(settings: TrainSettings) -> dict[str, Any]:
-    """The settings a run must share with the one it resumes: all but how it uses the machine."""
-    return asdict(replace(settings, threads=0, batches=replace(settings.batches, cache_bytes=0)))
 
 
 def start_model(manifest: Manifest, settings: TrainSettings) -> Gve:
@@ -115,9 +111,16 @@ class _Run:
     """One training run in progress."""
 
     def __init__(
-        self, gve: Gve, batches: TrainingBatches, settings: TrainSettings, out: Path, identity: dict[str, Any]
+        self,
+        gve: Gve,
+        batches: TrainingBatches,
+        settings: TrainSettings,
+        out: Path,
+        identity: dict[str, Any],
+        watcher: Watcher | None,
     ) -> None:
         self.gve, self.batches, self.settings, self.out, self.identity = gve, batches, settings, out, identity
+        self.watcher = watcher
         self.optimizer = make_optimizer(gve, settings)
         self.epoch = self.step = 0
         planned = settings.epochs * len(batches.steps(0))
@@ -131,7 +134,7 @@ class _Run:
         logged = read_log(self.out / LOG_FILE)[: self.step]  # what a killed epoch logged is done again
         lines = "".join(json.dumps(entry) + "\n" for entry in logged)
         Store(str(self.out)).write(LOG_FILE, lines.encode())
-        with StepProgress(self.steps, self.step) as progress, (self.out / LOG_FILE).open("a") as log:
+        with StepProgress(self.steps, self.step, self.watcher) as progress, (self.out / LOG_FILE).open("a") as log:
             while self.step < self.steps:
                 torch.manual_seed(self.settings.seed + self.epoch)  # for the dropout of models that have any
                 for entry in self._epoch():

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from infra.progress import Watcher
+
 LINE_EVERY_S = 10.0  # without a terminal
 MEMORY = 0.95  # of the running mean that is shown, per step
 
@@ -16,7 +18,8 @@ MEMORY = 0.95  # of the running mean that is shown, per step
 class StepProgress:
     """Progress of a training run's steps with the time left, loss and speed; writes to standard error."""
 
-    def __init__(self, steps: int, done: int) -> None:
+    def __init__(self, steps: int, done: int, watcher: Watcher | None = None) -> None:
+        self.watcher = watcher
         self.console = Console(stderr=True, highlight=False)
         self.bars = Progress(
             TextColumn("train"),
@@ -47,7 +50,9 @@ class StepProgress:
         elapsed = now - self.began
         note = f"loss {self.loss:.2f}, {self.pairs / elapsed:.0f} pairs/s"
         self.bars.update(self.task, advance=1, note=note)
+        left = elapsed / self.fresh * (self.steps - self.done)
+        if self.watcher:
+            self.watcher.show("train", self.done, self.steps, f"{note}, about {left:.0f} s left")
         if not self.console.is_terminal and (now - self.last_line >= LINE_EVERY_S or self.done == self.steps):
             self.last_line = now
-            left = elapsed / self.fresh * (self.steps - self.done)
             self.console.print(f"train: step {self.done}/{self.steps}, {note}, about {left:.0f} s left")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from infra.recipe import Settings
 
@@ -76,3 +77,7 @@ class TrainSettings(Settings):
     batches: BatchSettings = field(default_factory=BatchSettings)
     tiny: TinySettings = field(default_factory=TinySettings)
     tiny_inputs: InputSettings = TINY_INPUTS
+
+    def decisive(self) -> dict[str, Any]:
+        """The settings that decide the weights: all but how the machine is used."""
+        return asdict(replace(self, threads=0, batches=replace(self.batches, cache_bytes=0)))

@@ -26,7 +26,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.runner import Runner
 from prefect.states import AwaitingRetry, Cancelled, Crashed
 
-from flows.events import VERDICT_NAME
+from eval.verdict import read_verdict
 from flows.service.deployments import ON_RELEASE, build, read_deployments, register
 from flows.service.plan import Plan
 from flows.service.processes import end_with_parent, say_ready
@@ -79,7 +79,7 @@ def pick_up(client: SyncPrefectClient, deployments: Sequence[UUID]) -> None:
 def catch_up(client: SyncPrefectClient, deployment: UUID, lake: str) -> None:
     """Start training on the latest release of a lake if its event was lost: nobody was there, or the server died."""
     store = Store(lake)
-    if not (releases := published(store)) or store.exists(f"releases/{releases[-1]}/{VERDICT_NAME}"):
+    if not (releases := published(store)) or read_verdict(store, releases[-1]):
         return
     manifest = f"{store.url}/releases/{releases[-1]}/manifest.json"
     if manifest not in [run.parameters.get("manifest") for run in _runs(client, [deployment], list(StateType))]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.metrics import bootstrap_interval, chance_hit, chance_recall, hit_at_k, recall_at_k
+from eval.metrics import Values, chance_hit, chance_recall, hit_at_k, macro_average, recall_at_k
 
 RANKED = np.array([[4, 0, 2], [1, 3, 0], [2, 1, 4]])
 POSITIVES = [{4}, {0, 3, 2}, {0}]
@@ -32,6 +32,17 @@ def test_the_interval_is_seeded_and_covers_the_true_mean() -> None:
     """Of 200 samples of 100 coin flips at 0.3, nearly 95% of the intervals hold 0.3."""
     rng = np.random.default_rng(1)
     samples = rng.random((200, 100)) < 0.3
-    intervals = [bootstrap_interval(sample.astype(float), seed=5, resamples=300) for sample in samples]
-    assert 0.90 <= np.mean([low <= 0.3 <= high for low, high in intervals]) <= 0.99
-    assert bootstrap_interval(samples[0].astype(float), seed=5, resamples=300) == intervals[0]
+    means = [macro_average([sample.astype(float)], seed=5, resamples=300) for sample in samples]
+    assert 0.90 <= np.mean([mean.low <= 0.3 <= mean.high for mean in means]) <= 0.99
+    assert macro_average([samples[0].astype(float)], seed=5, resamples=300) == means[0]
+
+
+def test_the_macro_average_counts_every_task_alike_and_its_interval_covers_it() -> None:
+    """A large and a small task weigh the same; of 200 draws nearly 95% of the intervals hold (0.2 + 0.8) / 2."""
+    rng = np.random.default_rng(2)
+    draws: list[list[Values]] = [
+        [(rng.random(n) < p).astype(float) for n, p in ((200, 0.2), (40, 0.8))] for _ in range(200)
+    ]
+    means = [macro_average(draw, seed=5, resamples=300) for draw in draws]
+    assert means[0].mean == pytest.approx((draws[0][0].mean() + draws[0][1].mean()) / 2)
+    assert 0.90 <= np.mean([mean.low <= 0.5 <= mean.high for mean in means]) <= 0.99

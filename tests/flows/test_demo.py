@@ -34,18 +34,20 @@ def test_text_finds_video_ten_times_better_than_chance(demo: tuple[Path, str]) -
 
 def test_it_prints_the_funnel_the_release_and_the_scores(demo: tuple[Path, str]) -> None:
     folder, printed = demo
-    for words in ("funnel", "captions", "| T2V |", "R@1", "chance"):
+    for words in ("funnel", "captions", "| T2V |", "R@1", "chance", "Promoted: "):
         assert words in printed
     manifest = next(line.split()[-1] for line in printed.splitlines() if line.strip().startswith("release "))
     verify(manifest)
-    named = [line.split()[-1] for line in printed.splitlines() if line.strip().startswith(("curves ", "scores "))]
-    assert [Path(path).exists() for path in named] == [True, True]
+    named = [
+        line.split()[-1] for line in printed.splitlines() if line.strip().startswith(("curves ", "scores ", "verdict "))
+    ]
+    assert [Path(path).exists() for path in named] == [True, True, True]
     curves = (folder / "model" / "curves.png").read_bytes()
     assert curves.startswith(b"\x89PNG")
 
 
 def test_a_trained_model_can_be_scored_again(demo: tuple[Path, str], tmp_path: Path) -> None:
-    release = next((demo[0] / "lake" / "releases").iterdir())
+    release = next((demo[0] / "lake" / "releases").glob("*/manifest.json")).parent
     command = ["eval", "--model", str(demo[0] / "model"), "--data", str(release), "--out", str(tmp_path)]
     subprocess.run([sys.executable, "-m", "flows.cli", *command], capture_output=True, check=True)
     assert (tmp_path / "heldout.json").read_bytes() == (demo[0] / "model" / "eval" / "heldout.json").read_bytes()
