@@ -19,22 +19,8 @@ from infra.lease import hold_lease
 from infra.pool import Pool
 from infra.progress import Progress
 from infra.recipe import load_recipe
-from infra.stage import Outcome
 from infra.store import Store
-from infra.tables import (
-    SOURCE_COLUMNS,
-    SOURCES,
-    Counts,
-    Link,
-    Tables,
-    chain_links,
-    ensure_table,
-    has_table,
-    part_table,
-    replace_table,
-    status_row,
-    table_digest,
-)
+from infra.tables import SOURCES, Counts, Tables, chain_links, status_row, write_listing
 from shards.manifest import publish
 from synth.ingest import list_sources
 from synth.tasks import quotas, shortage
@@ -57,7 +43,7 @@ def synthesize_pairs(videos: str, lake: str, recipe_path: str | None = None, ove
         progress = held.enter_context(Progress())
         pool = held.enter_context(Pool(recipe.run.workers, recipe.run.ray_address))
         save_record(store, RunRecord(tuple(links), asdict(recipe)))
-        _write_listing(store, links[0], listed)
+        write_listing(store, links[0], listed)
         tables = held.enter_context(Tables(store, links))
         run = Run(store, lease, pool, tables, progress, recipe.run.min_yield)
         progress.begin(SOURCES, len(listed), len(listed))
@@ -68,14 +54,6 @@ def synthesize_pairs(videos: str, lake: str, recipe_path: str | None = None, ove
         manifest = step("publish", partial(_publish, run, recipe, counts))
         save_record(store, RunRecord(tuple(links), asdict(recipe), f"{store.url}/{manifest}"))
     return f"{store.url}/{manifest}"
-
-
-def _write_listing(store: Store, link: Link, listed: Sequence[Outcome]) -> None:
-    listing = part_table(SOURCE_COLUMNS, listed, {})
-    digest = table_digest(listing)
-    ensure_table(store, link, SOURCE_COLUMNS)
-    if not has_table(store, link, digest):
-        replace_table(store, link, digest, listing)
 
 
 def _publish(run: Run, recipe: Recipe, counts: Sequence[Counts]) -> str:
