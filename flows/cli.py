@@ -30,6 +30,21 @@ def run(videos: Videos, lake: Lake, recipe: RecipeFile = None, set_: Sets = None
 
 
 @app.command()
+def plan(
+    videos: Videos,
+    recipe: RecipeFile = None,
+    set_: Sets = None,
+    sample: Annotated[int, typer.Option(help="How many videos, drawn at random, are tried.", min=2)] = 16,
+    lake: Annotated[Optional[str], typer.Option(help="Where the run would write; only its free disk is read.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Dry run: expected rows, pairs, time, disk and cost of a run, with error bars, from a few videos."""
+    from flows import commands
+
+    commands.plan(videos, recipe, set_ or [], sample, lake, json)
+
+
+@app.command()
 def status(lake: Lake, json: AsJson = False) -> None:
     """Where the rows of the last run are, stage by stage."""
     from flows import commands

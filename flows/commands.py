@@ -24,6 +24,23 @@ def run(videos: str, lake: str, recipe: str | None, overrides: Sequence[str]) ->
     print_release(lake, manifest)
 
 
+def plan(
+    videos: str, recipe: str | None, overrides: Sequence[str], sample: int, lake: str | None, as_json: bool
+) -> None:
+    """`uvr plan`."""
+    from flows.plan import make_plan
+    from flows.print_plan import plan_document, print_plan
+    from flows.recipe import Recipe
+    from infra.recipe import load_recipe
+
+    planned = make_plan(videos, load_recipe(Recipe, recipe, overrides), sample)
+    free = Store(lake).free_bytes() if lake is not None else None
+    if as_json:
+        print_json(plan_document(planned, free))
+        return
+    print_plan(planned, free)
+
+
 def status(lake: str, as_json: bool) -> None:
     """`uvr status`."""
     release = lakes.load_record(Store(lake)).release

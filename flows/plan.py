@@ -59,6 +59,7 @@ class Plan:
     workers: int
     overhead_s: float  # of a run besides its workers' work
     prices: Prices
+    asks_models: tuple[str, ...]  # stages that wait for models
     warnings: tuple[str, ...]
 
     @property
@@ -82,9 +83,37 @@ class Plan:
         return total(stage.cost(self.prices) for stage in self.stages)
 
     @property
+    def tokens(self) -> Estimate:
+        """Model tokens of all stages."""
+        return total(stage.tokens for stage in self.stages)
+
+    @property
+    def total_pairs(self) -> Estimate:
+        """Pairs of all tasks."""
+        return total(self.pairs.values())
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether the recipe says what anything costs."""
+        return self.prices.worker_hour > 0 or self.prices.million_tokens > 0
+
+    def share(self, stage: StagePlan) -> Estimate:
+        """The stage's share of all worker seconds."""
+        return stage.seconds.over(self.seconds)
+
+    @property
     def bottleneck(self) -> StagePlan:
         """The stage with most worker seconds."""
         return max(self.stages, key=lambda stage: stage.seconds.point)
+
+    @property
+    def advice(self) -> str:
+        """What would make the run shorter."""
+        if self.overhead_s > self.wall_s.point / 2:
+            return "most of the time is starting up, which more workers do not shorten"
+        if self.bottleneck.name in self.asks_models:
+            return "more model servers shorten it, and more workers while those have room"
+        return "more workers shorten it (run.workers, on more cores or a Ray cluster)"
 
 
 def make_plan(videos: str, recipe: Recipe, sample: int) -> Plan:
@@ -115,6 +144,7 @@ def make_plan(videos: str, recipe: Recipe, sample: int) -> Plan:
         workers=recipe.run.workers or run.workers,
         overhead_s=run.overhead_s,
         prices=recipe.prices,
+        asks_models=tuple(s.name for s in recipe.chain() if getattr(s, "generator", "measured") != "measured"),
         warnings=tuple(_warnings(recipe, run, known)),
     )
 
@@ -202,16 +232,6 @@ def shard_count(pairs: Iterable[Estimate], layout: Layout) -> Estimate:
 
     shares = [share for share in (layout.val_share, 1 - layout.val_share) if share > 0]
     return total(of_task.map(partial(shards, share)) for of_task in pairs for share in shares)
-
-
-def advice(plan: Plan, recipe: Recipe) -> str:
-    """What would make the run shorter."""
-    if plan.overhead_s > plan.wall_s.point / 2:
-        return "most of the time is starting up, which more workers do not shorten"
-    stage = next(stage for stage in recipe.chain() if stage.name == plan.bottleneck.name)
-    if getattr(stage, "generator", "measured") != "measured":
-        return "more model servers shorten it, and more workers while those have room"
-    return "more workers shorten it (run.workers, on more cores or a Ray cluster)"
 
 
 def _warnings(recipe: Recipe, run: SampleRun, known: Extrapolation) -> list[str]:
