@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from flows.service.plan import Plan
+from flows.service.nightly import Nightly
 from infra.errors import UsageError, UvrError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -33,6 +33,21 @@ def run(videos: Videos, lake: Lake, recipe: RecipeFile = None, set_: Sets = None
     from flows import commands
 
     commands.run(videos, lake, recipe, set_ or [])
+
+
+@app.command()
+def plan(
+    videos: Videos,
+    recipe: RecipeFile = None,
+    set_: Sets = None,
+    sample: Annotated[int, typer.Option(help="How many videos, drawn at random, are tried.", min=2)] = 16,
+    lake: Annotated[Optional[str], typer.Option(help="Where the run would write; only its free disk is read.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Dry run: expected rows, pairs, time, disk and cost of a run, with error bars, from a few videos."""
+    from flows import commands
+
+    commands.plan(videos, recipe, set_ or [], sample, lake, json)
 
 
 @app.command()
@@ -123,7 +138,7 @@ def serve(
     """Server, dashboard and runner of this project: nightly synthesis, and training on every release it makes."""
     from flows import commands
 
-    commands.serve(Plan(videos, lake, recipe, tuple(set_ or ()), cron, timezone), host, port, limit)
+    commands.serve(Nightly(videos, lake, recipe, tuple(set_ or ()), cron, timezone), host, port, limit)
 
 
 @app.command()
@@ -139,7 +154,7 @@ def deploy(
     """Register the same deployments with the Prefect server at PREFECT_API_URL."""
     from flows import commands
 
-    commands.deploy(Plan(videos, lake, recipe, tuple(set_ or ()), cron, timezone), pool)
+    commands.deploy(Nightly(videos, lake, recipe, tuple(set_ or ()), cron, timezone), pool)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flows.printing import describe_verdict, print_funnel, print_json, print_release, print_rows, short
 from flows.service.environment import prefect_server, prepare
-from flows.service.plan import Plan
+from flows.service.nightly import Nightly
 from infra import lake as lakes
 from infra.errors import UsageError
 from infra.lease import hold_lease
@@ -25,6 +25,23 @@ def run(videos: str, lake: str, recipe: str | None, overrides: Sequence[str]) ->
 
         manifest = synthesize_pairs(videos, lake, recipe, list(overrides))
     print_release(lake, manifest)
+
+
+def plan(
+    videos: str, recipe: str | None, overrides: Sequence[str], sample: int, lake: str | None, as_json: bool
+) -> None:
+    """`uvr plan`."""
+    from flows.plan import make_plan
+    from flows.print_plan import plan_document, print_plan
+    from flows.recipe import Recipe
+    from infra.recipe import load_recipe
+
+    planned = make_plan(videos, load_recipe(Recipe, recipe, overrides), sample)
+    free = Store(lake).free_bytes() if lake is not None else None
+    if as_json:
+        print_json(plan_document(planned, free))
+        return
+    print_plan(planned, free)
 
 
 def status(lake: str, as_json: bool) -> None:
@@ -96,22 +113,22 @@ def evaluate(model: str, data: str, out: str) -> None:
     print(markdown)
 
 
-def serve(plan: Plan, host: str, port: int, limit: int) -> None:
+def serve(nightly: Nightly, host: str, port: int, limit: int) -> None:
     """`uvr serve`."""
-    from flows.service.serve import serve as serve_plan
+    from flows.service.serve import serve as serve_nightly
 
-    serve_plan(plan.checked(), host, port, limit)
+    serve_nightly(nightly.checked(), host, port, limit)
 
 
-def deploy(plan: Plan, pool: str) -> None:
+def deploy(nightly: Nightly, pool: str) -> None:
     """`uvr deploy`."""
-    plan = plan.checked()
+    nightly = nightly.checked()
     prepare()
     if not os.environ.get("PREFECT_API_URL"):
         raise UsageError("set PREFECT_API_URL to the server to register with; without one, use `uvr serve`")
     from flows.service.deployments import register_all
 
-    for name in register_all(plan, pool):
+    for name in register_all(nightly, pool):
         print(f"{name} is registered with work pool {pool}")
 
 

@@ -33,7 +33,7 @@ def print_funnel(counts: Iterable[Counts]) -> None:
         share = stage.parents / stage.in_ if stage.in_ else 1.0
         numbers = (stage.in_, stage.out, stage.dropped, stage.quarantined, stage.pending)
         table.add_row(stage.name, *map(str, numbers), f"{stage.seconds:.1f}", f"{'█' * round(20 * share)} {share:.0%}")
-    _console().print(table)
+    console().print(table)
 
 
 def print_release(lake: str, manifest: str) -> None:
@@ -73,11 +73,12 @@ def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: 
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(short(row[column]) for column in columns))
-    _console().print(table)
+    console().print(table)
     print(f"{len(rows)} rows")
 
 
-def _console() -> Console:
+def console() -> Console:
+    """Standard output for tables."""
     # A pipe has no width of its own; tables must not be folded to 80 columns there.
     return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
 

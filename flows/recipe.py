@@ -8,6 +8,7 @@ from typing import Any, Literal
 from eval.promotion import PromotionRule
 from filters.exact import ExactDuplicates
 from filters.picture import Quality
+from infra.budget import Prices
 from infra.recipe import Settings
 from infra.stage import Stage
 from shards.layout import Layout
@@ -37,7 +38,7 @@ class RunSettings(Settings):
 
 @dataclass(frozen=True)
 class Recipe(Settings):
-    """One section per stage, in the order they run, then how to run, how to train and when to promote."""
+    """One section per stage, in the order they run, then how to run and at what cost, how to train and to promote."""
 
     probe: Probe = field(default_factory=Probe)
     exact: ExactDuplicates = field(default_factory=ExactDuplicates)
@@ -52,6 +53,7 @@ class Recipe(Settings):
     layout: Layout = field(default_factory=Layout)
     pack: Pack = field(default_factory=Pack)
     run: RunSettings = field(default_factory=RunSettings)
+    prices: Prices = field(default_factory=Prices)
     train: TrainSettings = field(default_factory=TrainSettings)
     promotion: PromotionRule = field(default_factory=PromotionRule)
 

@@ -23,22 +23,9 @@ from infra.pool import Pool
 from infra.progress import Progress
 from infra.recipe import load_recipe
 from infra.redact import refuse_secrets
-from infra.stage import Outcome, Stage
+from infra.stage import Stage
 from infra.store import Store
-from infra.tables import (
-    SOURCE_COLUMNS,
-    SOURCES,
-    Counts,
-    Link,
-    Tables,
-    chain_links,
-    ensure_table,
-    has_table,
-    part_table,
-    replace_table,
-    status_row,
-    table_digest,
-)
+from infra.tables import SOURCES, Counts, Link, Tables, chain_links, status_row, write_listing
 from shards.contact_sheet import ensure_contact_sheet
 from shards.manifest import load_manifest, publish
 from synth.ingest import list_sources
@@ -66,7 +53,7 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
         progress = held.enter_context(Progress(live))
         pool = held.enter_context(Pool(settings.run.workers, settings.run.ray_address))
         save_record(store, RunRecord(tuple(links), asdict(settings)))
-        _write_listing(store, links[0], listed)
+        write_listing(store, links[0], listed)
         tables = held.enter_context(Tables(store, links))
         run = Run(store, lease, pool, tables, progress, settings.run.min_yield)
         try:
@@ -94,14 +81,6 @@ def _run_chain(run: Run, recipe: Recipe, stages: Sequence[Stage], links: Sequenc
     for stage, link in zip(stages, links, strict=True):
         counts.append(step(stage.name, partial(run_stage, run, stage, link), delays))
     return f"{run.store.url}/{step('publish', partial(_publish, run, recipe, counts), delays)}"
-
-
-def _write_listing(store: Store, link: Link, listed: Sequence[Outcome]) -> None:
-    listing = part_table(SOURCE_COLUMNS, listed, {})
-    digest = table_digest(listing)
-    ensure_table(store, link, SOURCE_COLUMNS)
-    if not has_table(store, link, digest):
-        replace_table(store, link, digest, listing)
 
 
 def _publish(run: Run, recipe: Recipe, counts: Sequence[Counts]) -> str:

@@ -160,3 +160,12 @@ class Store:
     def size(self, name: str) -> int:
         """Bytes of `name`; raises FileNotFoundError."""
         return int(self.fs.size(self.full(name)))
+
+    def free_bytes(self) -> int | None:
+        """Free space on the disk where the folder is or will be; None on an object store."""
+        if not self.is_local:
+            return None
+        folder = Path(self.root)
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free

@@ -157,6 +157,15 @@ def ensure_table(store: Store, link: Link, schema: pa.Schema) -> None:
         write_part(store, link, "0-schema", pa.schema([*RECORD, *schema]).empty_table())
 
 
+def write_listing(store: Store, link: Link, listed: Iterable[Outcome]) -> None:
+    """Make `listed` (rows of SOURCE_COLUMNS, drops and faults) the whole of the sources table."""
+    listing = part_table(SOURCE_COLUMNS, listed, {})
+    digest = table_digest(listing)
+    ensure_table(store, link, SOURCE_COLUMNS)
+    if not has_table(store, link, digest):
+        replace_table(store, link, digest, listing)
+
+
 class Tables:
     """The views of one chain; links whose stages never began are left out."""
 

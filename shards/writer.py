@@ -62,6 +62,7 @@ class Pack(RowStage):
 
     def open(self, workspace: Workspace) -> Work:
         """The function that writes the tar of one group of pairs."""
+        import webdataset  # noqa: F401 - brings torch along: seconds of the worker's start, not of its first shard
 
         def pack(group: Row) -> Iterable[Row]:
             columns = [group[name] for name in self.needs]

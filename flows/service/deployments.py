@@ -16,7 +16,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.events import AutomationCore, DeploymentEventTrigger, EventTrigger, Posture
 from prefect.events.actions import ChangeFlowRunState
 
-from flows.service.plan import Plan
+from flows.service.nightly import Nightly
 
 NIGHTLY = "nightly"
 ON_RELEASE = "on-release"
@@ -30,14 +30,14 @@ def read_deployments() -> list[dict[str, Any]]:
     return found
 
 
-def build(spec: dict[str, Any], plan: Plan) -> RunnerDeployment:
-    """One deployment of prefect.yaml with the plan's parameters and schedule."""
-    parameters: dict[str, Any] = {**spec["parameters"], "recipe": plan.recipe, "overrides": list(plan.overrides)}
+def build(spec: dict[str, Any], nightly: Nightly) -> RunnerDeployment:
+    """One deployment of prefect.yaml with the nightly's parameters and schedule."""
+    parameters: dict[str, Any] = {**spec["parameters"], "recipe": nightly.recipe, "overrides": list(nightly.overrides)}
     schedules = []
-    if spec["name"] == NIGHTLY and plan.is_scheduled:
-        parameters |= {"videos": plan.videos, "lake": plan.lake}
+    if spec["name"] == NIGHTLY and nightly.is_scheduled:
+        parameters |= {"videos": nightly.videos, "lake": nightly.lake}
         for schedule in spec["schedules"]:
-            cron, timezone = plan.cron or schedule["cron"], plan.timezone or schedule["timezone"]
+            cron, timezone = nightly.cron or schedule["cron"], nightly.timezone or schedule["timezone"]
             schedules.append(DeploymentScheduleCreate(schedule=CronSchedule(cron=cron, timezone=timezone), active=True))
     return RunnerDeployment.from_entrypoint(
         spec["entrypoint"],
@@ -60,9 +60,9 @@ def register(deployment: RunnerDeployment, spec: dict[str, Any], pool: str | Non
     return deployment.full_name
 
 
-def register_all(plan: Plan, pool: str) -> list[str]:
+def register_all(nightly: Nightly, pool: str) -> list[str]:
     """Register every deployment for the workers of a work pool, and what notices runs that died with their machine."""
-    names = [register(build(spec, plan), spec, pool) for spec in read_deployments()]
+    names = [register(build(spec, nightly), spec, pool) for spec in read_deployments()]
     with get_client(sync_client=True) as client:
         ensure_automation(client, crash_detection())
     return names

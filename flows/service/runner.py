@@ -28,7 +28,7 @@ from prefect.states import AwaitingRetry, Cancelled, Crashed
 
 from eval.verdict import read_verdict
 from flows.service.deployments import ON_RELEASE, build, read_deployments, register
-from flows.service.plan import Plan
+from flows.service.nightly import Nightly
 from flows.service.processes import end_with_parent, say_ready
 from infra.store import Store
 from shards.manifest import published
@@ -37,21 +37,21 @@ MAX_STARTS = 5  # of one run: what took its process down that often would do it 
 MISSED = "Missed while nothing was serving; a later run does the same work."
 
 
-def main(parent: str, plan_json: str, limit: str) -> None:
+def main(parent: str, nightly_json: str, limit: str) -> None:
     """Run what is due until the parent ends."""
     end_with_parent(int(parent))
-    facts = json.loads(plan_json)
-    plan = Plan(**{**facts, "overrides": tuple(facts["overrides"])})
+    facts = json.loads(nightly_json)
+    nightly = Nightly(**{**facts, "overrides": tuple(facts["overrides"])})
     runner = Runner(name="uvr", pause_on_shutdown=False, limit=int(limit))
     ids = {}
     for spec in read_deployments():
-        deployment = build(spec, plan)
+        deployment = build(spec, nightly)
         register(deployment, spec)
         ids[deployment.name] = cast(UUID, runner.add_deployment(deployment))  # not awaited, so no coroutine
     with get_client(sync_client=True) as client:
         pick_up(client, list(ids.values()))
-        if plan.lake is not None:
-            catch_up(client, ids[ON_RELEASE], plan.lake)
+        if nightly.lake is not None:
+            catch_up(client, ids[ON_RELEASE], nightly.lake)
     say_ready("ready")
     asyncio.run(runner.start())
 
@@ -93,9 +93,9 @@ def _runs(client: SyncPrefectClient, deployments: Sequence[UUID], types: list[St
     )
 
 
-def arguments(plan: Plan, limit: int) -> list[str]:
-    """The command line of this module for a plan."""
-    return [json.dumps(asdict(plan)), str(limit)]
+def arguments(nightly: Nightly, limit: int) -> list[str]:
+    """The command line of this module for a nightly."""
+    return [json.dumps(asdict(nightly)), str(limit)]
 
 
 if __name__ == "__main__":

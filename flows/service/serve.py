@@ -10,13 +10,13 @@ import threading
 from pathlib import Path
 
 from flows.service.environment import SERVED_NAME, prepare, served_url
-from flows.service.plan import Plan
+from flows.service.nightly import Nightly
 from flows.service.processes import KeptAlive
 from flows.service.server import start_server
 from infra.errors import UsageError
 
 
-def serve(plan: Plan, host: str, port: int, limit: int) -> None:
+def serve(nightly: Nightly, host: str, port: int, limit: int) -> None:
     """Serve the deployments until SIGINT or SIGTERM; runs that are going on then are picked up by the next serve.
 
     Raises UsageError when a server is configured or running already, or an open address has no password.
@@ -34,12 +34,12 @@ def serve(plan: Plan, host: str, port: int, limit: int) -> None:
         os.environ.setdefault("PREFECT_RUNNER_POLL_FREQUENCY", "2")
         from flows.service.runner import arguments
 
-        runner = KeptAlive("flows.service.runner", arguments(plan, limit))
+        runner = KeptAlive("flows.service.runner", arguments(nightly, limit))
         try:
             runner.start()
             served = home / SERVED_NAME
             served.write_text(json.dumps({"pid": os.getpid(), "url": url}))
-            _greet(plan, url)
+            _greet(nightly, url)
             stop.wait()
             served.unlink()
         finally:
@@ -64,11 +64,11 @@ def _refuse(home: Path, host: str) -> None:
         )
 
 
-def _greet(plan: Plan, url: str) -> None:
+def _greet(nightly: Nightly, url: str) -> None:
     print(f"dashboard: {url.removesuffix('/api')}")
     print(f"in other terminals: export PREFECT_API_URL={url}")
-    if plan.is_scheduled:
-        print(f"nightly: {plan.videos} -> {plan.lake}")
+    if nightly.is_scheduled:
+        print(f"nightly: {nightly.videos} -> {nightly.lake}")
     else:
         print("nightly: no schedule, because --videos and --lake were not given; start runs from the dashboard")
     print("stop with Ctrl-C", flush=True)

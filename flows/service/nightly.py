@@ -10,7 +10,7 @@ from infra.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Plan:
+class Nightly:
     """On which videos and lake, with which recipe, when."""
 
     videos: str | None = None
@@ -25,8 +25,8 @@ class Plan:
         """Whether there is something to run by the clock."""
         return self.videos is not None and self.lake is not None
 
-    def checked(self) -> Plan:
-        """This plan with paths that mean the same in any working folder; raises UsageError for what could never run."""
+    def checked(self) -> Nightly:
+        """These settings with paths that mean the same in any working folder; raises UsageError for what could never run."""
         from flows.recipe import Recipe
         from infra.recipe import load_recipe
         from infra.redact import refuse_secrets
