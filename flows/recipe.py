@@ -7,6 +7,7 @@ from typing import Any
 
 from filters.exact import ExactDuplicates
 from filters.picture import Quality
+from infra.budget import Budget, Prices
 from infra.recipe import Settings
 from infra.stage import Stage
 from shards.layout import Layout
@@ -33,7 +34,7 @@ class RunSettings(Settings):
 
 @dataclass(frozen=True)
 class Recipe(Settings):
-    """One section per stage, in the order they run, then how to run and how to train."""
+    """One section per stage, in the order they run, then how to run, at what cost, and how to train."""
 
     probe: Probe = field(default_factory=Probe)
     exact: ExactDuplicates = field(default_factory=ExactDuplicates)
@@ -48,6 +49,8 @@ class Recipe(Settings):
     layout: Layout = field(default_factory=Layout)
     pack: Pack = field(default_factory=Pack)
     run: RunSettings = field(default_factory=RunSettings)
+    budget: Budget = field(default_factory=Budget)
+    prices: Prices = field(default_factory=Prices)
     train: TrainSettings = field(default_factory=TrainSettings)
 
     def chain(self) -> list[Stage]:

@@ -12,9 +12,10 @@ from prefect import flow
 
 from flows.recipe import Recipe
 from flows.steps import step
+from infra.budget import Spending
 from infra.engine import Run, run_stage
 from infra.errors import RunFailed
-from infra.lake import RunRecord, save_record
+from infra.lake import RunRecord, requeue, save_record
 from infra.lease import hold_lease
 from infra.pool import Pool
 from infra.progress import Progress
@@ -45,9 +46,10 @@ def synthesize_pairs(videos: str, lake: str, recipe_path: str | None = None, ove
     """Run every stage over `videos` and publish the release; returns the manifest's location.
 
     What the lake already holds is not done again. Raises UsageError before anything starts when the
-    recipe or the videos are wrong, RunFailed when the run cannot go on.
+    recipe or the videos are wrong, RunFailed when the run cannot go on, BudgetSpent when it may not.
     """
     recipe = load_recipe(Recipe, recipe_path, overrides)
+    spending = Spending(recipe.budget, recipe.prices)
     listed = list_sources(videos)
     store = Store(lake)
     stages = recipe.chain()
@@ -58,8 +60,9 @@ def synthesize_pairs(videos: str, lake: str, recipe_path: str | None = None, ove
         pool = held.enter_context(Pool(recipe.run.workers, recipe.run.ray_address))
         save_record(store, RunRecord(tuple(links), asdict(recipe)))
         _write_listing(store, links[0], listed)
+        requeue(store, lease, links, None, "unreachable")  # a server that was down may be up again
         tables = held.enter_context(Tables(store, links))
-        run = Run(store, lease, pool, tables, progress, recipe.run.min_yield)
+        run = Run(store, lease, pool, tables, progress, recipe.run.min_yield, spending)
         progress.begin(SOURCES, len(listed), len(listed))
         counts = [tables.counts(SOURCES)]
         progress.end(counts[0])
@@ -71,7 +74,7 @@ def synthesize_pairs(videos: str, lake: str, recipe_path: str | None = None, ove
 
 
 def _write_listing(store: Store, link: Link, listed: Sequence[Outcome]) -> None:
-    listing = part_table(SOURCE_COLUMNS, listed, {})
+    listing = part_table(SOURCE_COLUMNS, listed)
     digest = table_digest(listing)
     ensure_table(store, link, SOURCE_COLUMNS)
     if not has_table(store, link, digest):
@@ -91,15 +94,15 @@ def _publish(run: Run, recipe: Recipe, counts: Sequence[Counts]) -> str:
     facts = {
         "recipe": recipe.synthesis(),
         "fingerprints": {link.name: link.folder.rsplit("-", 1)[-1] for link in run.tables.links[1:]},
-        "funnel": [_without_seconds(stage) for stage in counts],
+        "funnel": [_without_cost(stage) for stage in counts],
         "quotas": wanted,
         "shortage": shortage(wanted, made),
     }
     return publish(run.store, run.lease, run.tables.query("SELECT * FROM out_pack ORDER BY key"), facts)
 
 
-def _without_seconds(counts: Counts) -> dict[str, Any]:
-    """Counts as they stand in a manifest: the same for the same release, however long it took."""
+def _without_cost(counts: Counts) -> dict[str, Any]:
+    """Counts as they stand in a manifest: the same for the same release, whatever it took."""
     facts = status_row(counts)
-    del facts["seconds"]
+    del facts["seconds"], facts["tokens"]
     return facts

@@ -156,10 +156,10 @@ def test_a_run_that_lost_the_lake_cannot_commit(tmp_path: Path, pool: Pool) -> N
 
 def test_answers_must_be_for_the_rows_asked() -> None:
     rows: list[Row] = [{"key": "a"}]
-    [fault] = apply(liar, rows, 1).outcomes
+    [fault] = apply(liar, rows, 1, int).outcomes
     assert getattr(fault, "reason", "") == "foreign_answer"
-    [fault] = apply(lambda rows: [], rows, 1).outcomes
+    [fault] = apply(lambda rows: [], rows, 1, int).outcomes
     assert getattr(fault, "reason", "") == "no_answer"
     both = lambda rows: [{"key": "a1", "parent": "a"}, Drop("a", "no")]  # noqa: E731
-    [fault] = apply(both, rows, 1).outcomes
+    [fault] = apply(both, rows, 1, int).outcomes
     assert getattr(fault, "reason", "") == "two_answers"

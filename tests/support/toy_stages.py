@@ -22,8 +22,8 @@ def write_sources(store: Any, captions: dict[str, str]) -> Link:
         for key, caption in captions.items()
     ]
     link = source_link()
-    write_part(store, link, "0-schema", part_table(SOURCE_COLUMNS, [], {}))
-    write_part(store, link, "listing", part_table(SOURCE_COLUMNS, rows, {}))
+    write_part(store, link, "0-schema", part_table(SOURCE_COLUMNS, []))
+    write_part(store, link, "listing", part_table(SOURCE_COLUMNS, rows))
     return link
 
 
