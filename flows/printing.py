@@ -26,13 +26,14 @@ def print_funnel(counts: Iterable[Counts]) -> None:
     """Where the rows of every stage went, as a table with bars."""
     table = Table(title="funnel", title_justify="left", box=None)
     table.add_column("stage")
-    for name in ("in", "out", "dropped", "quarantined", "pending", "seconds"):
+    for name in ("in", "out", "dropped", "quarantined", "pending", "seconds", "tokens"):
         table.add_column(name, justify="right")
     table.add_column("kept", justify="left")
     for stage in counts:
         share = stage.parents / stage.in_ if stage.in_ else 1.0
         numbers = (stage.in_, stage.out, stage.dropped, stage.quarantined, stage.pending)
-        table.add_row(stage.name, *map(str, numbers), f"{stage.seconds:.1f}", f"{'█' * round(20 * share)} {share:.0%}")
+        cost = (f"{stage.seconds:.1f}", str(stage.tokens))
+        table.add_row(stage.name, *map(str, numbers), *cost, f"{'█' * round(20 * share)} {share:.0%}")
     console().print(table)
 
 

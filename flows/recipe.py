@@ -8,7 +8,7 @@ from typing import Any, Literal
 from eval.promotion import PromotionRule
 from filters.exact import ExactDuplicates
 from filters.picture import Quality
-from infra.budget import Prices
+from infra.budget import Budget, Prices
 from infra.recipe import Settings
 from infra.stage import Stage
 from shards.layout import Layout
@@ -53,6 +53,7 @@ class Recipe(Settings):
     layout: Layout = field(default_factory=Layout)
     pack: Pack = field(default_factory=Pack)
     run: RunSettings = field(default_factory=RunSettings)
+    budget: Budget = field(default_factory=Budget)
     prices: Prices = field(default_factory=Prices)
     train: TrainSettings = field(default_factory=TrainSettings)
     promotion: PromotionRule = field(default_factory=PromotionRule)

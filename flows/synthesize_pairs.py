@@ -12,12 +12,14 @@ from prefect import flow
 
 from flows.artifacts import LiveProgress, show_lake, show_links, show_release
 from flows.events import announce_release
+from flows.printing import say
 from flows.recipe import Recipe
 from flows.service.processes import end_with_runner
 from flows.steps import step
+from infra.budget import Spending
 from infra.engine import Run, run_stage
 from infra.errors import RunFailed, UvrError
-from infra.lake import RunRecord, save_record
+from infra.lake import RunRecord, requeue, save_record
 from infra.lease import hold_lease
 from infra.pool import Pool
 from infra.progress import Progress
@@ -38,24 +40,26 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
 
     `recipe` is a TOML file, `overrides` are `section.key=value` texts. What the lake already holds is
     not done again. Raises UsageError before anything starts when the recipe or the videos are wrong,
-    RunFailed when the run cannot go on.
+    RunFailed when the run cannot go on, BudgetSpent when it may not.
     """
     end_with_runner()
     refuse_secrets(videos, lake)
     settings = load_recipe(Recipe, recipe, overrides)
-    listed = list_sources(videos)
+    spending = Spending(settings.budget, settings.prices)
+    listed = step("list videos", partial(list_sources, videos), settings.run.retry_delays_s)
     store = Store(lake)
     stages = settings.chain()
     links = chain_links(stages)
     with ExitStack() as held:
-        lease = held.enter_context(hold_lease(store))
+        lease = held.enter_context(hold_lease(store, settings.run.wait_s, say))
         live = held.enter_context(LiveProgress())
         progress = held.enter_context(Progress(live))
         pool = held.enter_context(Pool(settings.run.workers, settings.run.ray_address))
         save_record(store, RunRecord(tuple(links), asdict(settings)))
         write_listing(store, links[0], listed)
+        requeue(store, lease, links, None, "unreachable")  # a server that was down may be up again
         tables = held.enter_context(Tables(store, links))
-        run = Run(store, lease, pool, tables, progress, settings.run.min_yield)
+        run = Run(store, lease, pool, tables, progress, settings.run.min_yield, spending)
         try:
             manifest = _run_chain(run, settings, stages, links[1:])
         except UvrError:
@@ -96,15 +100,15 @@ def _publish(run: Run, recipe: Recipe, counts: Sequence[Counts]) -> str:
     facts = {
         "recipe": recipe.synthesis(),
         "fingerprints": {link.name: link.folder.rsplit("-", 1)[-1] for link in run.tables.links[1:]},
-        "funnel": [_without_seconds(stage) for stage in counts],
+        "funnel": [_without_cost(stage) for stage in counts],
         "quotas": wanted,
         "shortage": shortage(wanted, made),
     }
     return publish(run.store, run.lease, run.tables.query("SELECT * FROM out_pack ORDER BY key"), facts)
 
 
-def _without_seconds(counts: Counts) -> dict[str, Any]:
-    """Counts as they stand in a manifest: the same for the same release, however long it took."""
+def _without_cost(counts: Counts) -> dict[str, Any]:
+    """Counts as they stand in a manifest: the same for the same release, whatever it took."""
     facts = status_row(counts)
-    del facts["seconds"]
+    del facts["seconds"], facts["tokens"]
     return facts

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from infra.budget import Budget, Prices, Spending
 from infra.errors import RunFailed
 from infra.lease import Lease
 from infra.pool import Pool
@@ -30,11 +32,14 @@ class Run:
     tables: Tables
     progress: Progress
     min_yield: float = 0.05  # least share of a row stage's input that must come out
+    spending: Spending = field(default_factory=lambda: Spending(Budget(), Prices()))
 
 
 def run_stage(run: Run, stage: Stage, link: Link) -> Counts:
-    """Do what is pending of `stage`; raises RunFailed when its yield is under the floor.
+    """Do what is pending of `stage`.
 
+    Raises RunFailed when its yield is under the floor, BudgetSpent when the run may not go on; after any
+    error the stage can be run again and goes on with what is pending.
     The links of all earlier stages must have been begun in `run.tables`.
     """
     run.tables.begin(link, stage.schema)
@@ -45,6 +50,8 @@ def run_stage(run: Run, stage: Stage, link: Link) -> Counts:
     else:
         raise TypeError(f"{type(stage).__name__} is neither a row stage nor a table stage")
     run.progress.end(counts)
+    if counts.pending:
+        run.spending.check(counts, run.pool.workers)
     if isinstance(stage, RowStage):
         _check_yield(run, counts)
     return counts
@@ -55,20 +62,25 @@ def _run_rows(run: Run, stage: RowStage, link: Link) -> Counts:
     run.progress.begin(link.name, before.in_, before.in_ - before.pending)
     if not before.pending:
         return before
+    run.spending.check(before, run.pool.workers)
     workers = run.pool.workers or 2
     unit_rows = max(1, min(stage.unit_rows, -(-before.pending // (workers * UNITS_PER_WORKER))))
     units = -(-before.pending // unit_rows)
     batches = run.tables.batches(f"pending_{link.name}", stage.needs, unit_rows)
     workspace = LakeWorkspace(run.store.url, link.folder, run.lease)
-    for part in run.pool.run(stage, workspace, _tables(batches), units):
-        commit(run, link, part)
-        done = len(set(part["parent"].to_pylist()))
-        run.progress.advance(link.name, done, part["status"].to_pylist().count("quarantined"))
+    with closing(run.pool.run(stage, workspace, _affordable(batches, run.spending), units)) as parts:
+        for part in parts:
+            commit(run, link, part)
+            done = len(set(part["parent"].to_pylist()))
+            run.progress.advance(link.name, done, part["status"].to_pylist().count("quarantined"))
     return run.tables.counts(link.name)
 
 
-def _tables(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+def _affordable(batches: Iterable[pa.RecordBatch], spending: Spending) -> Iterator[pa.Table]:
+    """Units as long as the budget lasts."""
     for batch in batches:
+        if spending.limit():
+            return
         yield pa.Table.from_batches([batch])
 
 
@@ -76,6 +88,7 @@ def commit(run: Run, link: Link, part: pa.Table) -> None:
     """Write one part under the name of its unit, if the lake is still this run's."""
     run.lease.check(run.store)
     write_part(run.store, link, unit_name(part["parent"].to_pylist()), part)
+    run.spending.add(part)
 
 
 def unit_name(keys: Iterable[str]) -> str:
@@ -90,7 +103,8 @@ def _run_table(run: Run, stage: TableStage, link: Link) -> Counts:
     run.lease.check(run.store)
     digest = table_digest(rows)
     if not has_table(run.store, link, digest):
-        replace_table(run.store, link, digest, part_table(stage.schema, stage.compute(rows), {}))
+        run.spending.check(run.tables.counts(link.name), run.pool.workers)
+        replace_table(run.store, link, digest, part_table(stage.schema, stage.compute(rows)))
     return run.tables.counts(link.name)
 
 

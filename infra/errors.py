@@ -4,8 +4,12 @@ UvrError
 ├── UsageError            wrong command, path or recipe: exit code 2
 ├── RowError              one row cannot be done: it is quarantined with `reason`, the run goes on
 ├── RunFailed             the run cannot go on: exit code 1
-│   ├── Passing           may pass by itself: worth another try
-│   └── LakeBusy          another live run holds the lake
+│   ├── LakeBusy          another live run holds the lake
+│   ├── BudgetSpent       the run used up what its recipe allows it
+│   └── Passing           may pass by itself: worth another try later
+│       ├── DiskFull      no space is left to write to
+│       ├── EndpointDown  a service or server cannot be reached
+│       └── ClusterLost   Ray itself is gone, not one worker
 ├── StaleLease            a worker or driver that lost the lake tried to write to it
 └── ReleaseCorrupt        a published release does not match its manifest
 """
@@ -35,12 +39,28 @@ class RunFailed(UvrError):
     """The run cannot go on; what was committed stays and the next run resumes from it."""
 
 
-class Passing(RunFailed):
-    """What failed may pass by itself (a full disk, a service that is down): worth another try later."""
-
-
 class LakeBusy(RunFailed):
     """Another live run holds the lake's lease."""
+
+
+class BudgetSpent(RunFailed):
+    """The run used up its budget; what is pending waits for the next run."""
+
+
+class Passing(RunFailed):
+    """A fault of the surroundings that may pass by itself: worth another try later."""
+
+
+class DiskFull(Passing):
+    """No space is left where something had to be written."""
+
+
+class EndpointDown(Passing):
+    """A service or server could not be reached, though it was tried again for a while."""
+
+
+class ClusterLost(Passing):
+    """The Ray cluster cannot be reached or went away while it was used."""
 
 
 class StaleLease(UvrError):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import pyarrow as pa
+import duckdb
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -16,7 +16,7 @@ from infra.errors import UsageError
 from infra.lease import Lease
 from infra.stage import Row
 from infra.store import Store
-from infra.tables import SOURCES, Counts, Link, Tables, write_part
+from infra.tables import SOURCES, Counts, Link, Tables, connect, read_parts, write_part
 
 RUN_RECORD = "run.json"
 
@@ -100,24 +100,35 @@ def requeue(store: Store, lease: Lease, links: Sequence[Link], stage: str | None
     if stage is not None and stage not in names:
         raise UsageError(f"no stage {stage!r} in this lake; stages: {', '.join(names)}")
     forgotten = 0
-    for link in links[1:]:
-        if stage not in (None, link.name):
-            continue
-        for name in store.list(f"{link.folder}/parts", ".parquet"):
-            lease.check(store)
-            forgotten += _forget(store, link, name, reason)
+    with connect(store) as db:
+        for link in links[1:]:
+            if stage in (None, link.name):
+                for name in _parts_with_bad_rows(db, store, link, reason):
+                    lease.check(store)
+                    forgotten += _forget(store, link, name, reason)
     return forgotten
 
 
+def _parts_with_bad_rows(db: duckdb.DuckDBPyConnection, store: Store, link: Link, reason: str | None) -> list[str]:
+    """Names of the stage's parts that hold quarantined rows (with `reason`), found without reading the others."""
+    if not store.exists(f"{link.folder}/parts/0-schema.parquet"):
+        return []
+    found = db.execute(
+        f"SELECT DISTINCT filename FROM ({read_parts(store, link)}) "
+        "WHERE status = 'quarantined' AND reason = coalesce(?, reason) ORDER BY filename",
+        [reason],
+    )
+    return [f"{link.folder}/parts/{filename.rsplit('/', 1)[-1]}" for (filename,) in found.fetchall()]
+
+
 def _forget(store: Store, link: Link, name: str, reason: str | None) -> int:
+    """Rewrite one part without its quarantined rows (with `reason`); returns how many they were."""
     part = pq.read_table(io.BytesIO(store.read(name)))
     bad = pc.equal(part["status"], "quarantined")
     if reason is not None:
         bad = pc.and_(bad, pc.fill_null(pc.equal(part["reason"], reason), False))
-    count: int = pc.sum(bad).as_py() or 0
-    if count:
-        kept: pa.Table = part.filter(pc.invert(bad))
-        write_part(store, link, name.rsplit("/", 1)[-1].removesuffix(".parquet"), kept)
+    write_part(store, link, name.rsplit("/", 1)[-1].removesuffix(".parquet"), part.filter(pc.invert(bad)))
+    count: int = pc.sum(bad).as_py()
     return count
 
 

@@ -4,6 +4,9 @@ Every owner takes the next number by creating `lease/<number>.json`, which only 
 A number is stale as soon as a higher one exists, so a worker orphaned by a killed driver cannot
 write once a new run has begun (fencing tokens: Kleppmann, "How to do distributed locking", 2016).
 The files are never deleted: they are a few bytes a run.
+
+No clock on the wall is asked whether an owner lives: it keeps changing its file, and whoever waits
+watches the file by its own monotonic clock.
 """
 
 from __future__ import annotations
@@ -13,15 +16,18 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from infra.errors import LakeBusy, StaleLease
+from infra.errors import LakeBusy, RunFailed, StaleLease
 from infra.store import Store
 
 HEARTBEAT_S = 3.0
-EXPIRY_S = 20.0
+EXPIRY_S = 20.0  # an owner that gives no sign of life for so long is dead
+LOOK_S = 0.25  # how often the owner's file is looked at
 
 
 def _record(number: int) -> str:
@@ -45,43 +51,48 @@ def _latest(store: Store) -> int:
     return int(names[-1].rsplit("/", 1)[-1][: -len(".json")]) if names else 0
 
 
-def _process_is_gone(owner: dict[str, object]) -> bool:
+def _process_start(pid: int) -> str:
+    """When process `pid` of this host began, in clock ticks since boot: no two processes share pid and start.
+
+    Empty where the system does not tell (no /proc). Raises ProcessLookupError when there is no such process.
+    """
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        os.kill(pid, 0)
+        return ""
+    if state in "ZX":
+        raise ProcessLookupError(f"process {pid} has ended")
+    return fields[18]  # field 22 of proc(5), starttime
+
+
+def _process_is_gone(owner: dict[str, Any]) -> bool:
     """Whether the owner is known to be dead: a process of this host that does not exist any more."""
-    if owner["host"] != socket.gethostname():
+    if owner.get("host") != socket.gethostname():
         return False
     try:
-        os.kill(int(str(owner["pid"])), 0)
+        start = _process_start(int(owner["pid"]))
     except ProcessLookupError:
         return True
-    except PermissionError:
+    except PermissionError:  # another user's, so it exists
         return False
-    return False
+    return bool(start) and start != owner.get("start", start)
 
 
-def _is_live(owner: dict[str, object]) -> bool:
-    beat = float(str(owner["beat"]))
-    return not owner["released"] and time.time() - beat < EXPIRY_S and not _process_is_gone(owner)
-
-
-def _owner(released: bool) -> bytes:
-    facts = {"host": socket.gethostname(), "pid": os.getpid(), "beat": time.time(), "released": released}
+def _owner(beat: int, released: bool) -> bytes:
+    pid = os.getpid()
+    facts = {"host": socket.gethostname(), "pid": pid, "start": _process_start(pid), "beat": beat, "released": released}
     return json.dumps(facts).encode()
 
 
 @contextmanager
-def hold_lease(store: Store) -> Iterator[Lease]:
-    """Own the lake for the length of the block; raises LakeBusy while another live run does."""
-    last = _latest(store)
-    if last:
-        owner = json.loads(store.read(_record(last)))
-        if _is_live(owner):
-            raise LakeBusy(
-                f"the lake is in use by process {owner['pid']} on {owner['host']}; wait for it to end "
-                f"(a dead owner's lease expires {EXPIRY_S:.0f} s after its last sign of life)"
-            )
-    lease = Lease(last + 1)
-    if not store.create(_record(lease.number), _owner(released=False)):
-        raise LakeBusy("another run took the lake at this very moment; try again")
+def hold_lease(store: Store, patience_s: float = 0.0, on_wait: Callable[[str], None] | None = None) -> Iterator[Lease]:
+    """Own the lake for the length of the block; raises LakeBusy while another live run does.
+
+    Waits up to `patience_s` for the other run to end, and tells `on_wait` once that it does. An owner that
+    cannot be known to be dead is watched for EXPIRY_S at most.
+    """
+    lease = _take(store, patience_s, on_wait)
     stop = threading.Event()
     beating = threading.Thread(target=_beat, args=(store, lease, stop), daemon=True)
     beating.start()
@@ -90,9 +101,46 @@ def hold_lease(store: Store) -> Iterator[Lease]:
     finally:
         stop.set()
         beating.join()
-        store.write(_record(lease.number), _owner(released=True))
+        # Where this cannot be written the next run finds out by itself, and no error of the block is hidden.
+        with suppress(RunFailed, OSError):
+            store.write(_record(lease.number), _owner(0, released=True))
 
 
 def _beat(store: Store, lease: Lease, stop: threading.Event) -> None:
+    """Show signs of life until `stop`. One that cannot be written is skipped: should others take this
+    owner for dead meanwhile, the number they take keeps it from writing."""
+    beat = 0
     while not stop.wait(HEARTBEAT_S):
-        store.write(_record(lease.number), _owner(released=False))
+        beat += 1
+        with suppress(RunFailed, OSError):
+            store.write(_record(lease.number), _owner(beat, released=False))
+
+
+def _take(store: Store, patience_s: float, on_wait: Callable[[str], None] | None) -> Lease:
+    """Take the next number once the last one's owner released it or is dead; raises LakeBusy."""
+    began = seen_at = time.monotonic()
+    seen: tuple[int, Any] | None = None
+    is_live = False
+    while True:
+        last = _latest(store)
+        owner = json.loads(store.read(_record(last))) if last else {"released": True}
+        sign = (last, owner.get("beat"))
+        if seen is not None and sign != seen:
+            is_live = True
+        if sign != seen:
+            seen, seen_at = sign, time.monotonic()
+        is_silent = time.monotonic() - seen_at >= EXPIRY_S
+        if (owner.get("released") or _process_is_gone(owner) or is_silent) and store.create(
+            _record(last + 1), _owner(0, released=False)
+        ):
+            return Lease(last + 1)
+        if is_live and time.monotonic() - began >= patience_s:
+            raise LakeBusy(f"{_busy(owner)}; wait for it to end and try again")
+        if is_live and on_wait is not None:
+            on_wait(f"{_busy(owner)}; waiting up to {patience_s:.0f} s for it to end")
+            on_wait = None
+        time.sleep(LOOK_S)
+
+
+def _busy(owner: dict[str, Any]) -> str:
+    return f"the lake is in use by process {owner.get('pid')} on {owner.get('host')}"

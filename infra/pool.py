@@ -1,7 +1,8 @@
 """A pool of Ray workers that does units of rows and outlives any of its workers.
 
 A worker that dies (a decoder's segfault, a lost machine) or exceeds its deadline costs at most one
-row: its unit is done again row by row, and a row that ends a second worker is quarantined.
+row: its unit is done again row by row, and a row that ends a second worker is quarantined. When all
+of Ray is gone the run ends with ClusterLost, and the same pool connects anew when it is used again.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
 
-from infra.errors import RunFailed
+from infra.errors import ClusterLost, RunFailed, UvrError
+from infra.faults import disk_full
 from infra.stage import Fault, RowStage, Workspace
 from infra.tables import part_table
 from infra.worker import ERROR_TAIL, Worker
@@ -28,6 +31,7 @@ LOCAL_RAY: dict[str, Any] = {
 }
 CRASHES_PER_ROW = 2  # a second worker lost on one row cannot be another row's fault
 POLL_S = 1.0
+CHECK_CLUSTER_S = 5.0  # how often, while workers start, Ray is asked whether it is still there
 
 
 def keep_ray_local() -> None:
@@ -64,6 +68,7 @@ class Pool:
 
     def __init__(self, workers: int = 0, address: str = "local") -> None:
         """`workers` 0 means one per CPU of the cluster; `address` "local" starts Ray here."""
+        self._wanted = workers
         self.workers = workers
         self.address = address
         self._slots: list[Slot] = []
@@ -73,13 +78,21 @@ class Pool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        if not self._started_ray:
-            return
-        import ray
+        self._dismiss()
+        self._disconnect()
 
+    def _dismiss(self) -> None:
+        """End all workers, whatever they are busy with."""
         for slot in self._slots:
-            ray.kill(slot.worker)
-        ray.shutdown()
+            _kill(slot.worker)
+        self._slots.clear()
+
+    def _disconnect(self) -> None:
+        if self._started_ray:
+            import ray
+
+            ray.shutdown()
+        self._started_ray = False
 
     def _connect(self) -> None:
         if self._started_ray:
@@ -90,15 +103,30 @@ class Pool:
             keep_ray_local()
         import ray
 
-        ray.init(
-            address=self.address,
-            log_to_driver=False,
-            logging_level="ERROR",
-            configure_logging=False,
-            **local,
-        )
+        try:
+            ray.init(
+                address=self.address,
+                log_to_driver=False,
+                logging_level="ERROR",
+                configure_logging=False,
+                **local,
+            )
+        except ConnectionError as error:
+            raise ClusterLost(f"no Ray cluster answers at {self.address}: {error}") from error
         self._started_ray = True
-        self.workers = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self.workers = self._wanted or max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def _check_cluster(self) -> None:
+        """Raise ClusterLost when the Ray node that this process is part of is gone."""
+        import ray
+
+        own = ray.get_runtime_context().get_node_id()
+        try:
+            alive = any(node["Alive"] and node["NodeID"] == own for node in ray.nodes())
+        except ray.exceptions.RayError:
+            alive = False
+        if not alive:
+            raise ClusterLost(f"the Ray cluster ({self.address}) went away; everything committed is kept")
 
     def _hire(self) -> Any:
         import ray
@@ -107,26 +135,47 @@ class Pool:
         # A little under an even share: a pool that asks for all CPUs waits for ever when one is taken.
         return ray.remote(Worker).options(num_cpus=min(1.0, 0.9 * cpus / self.workers)).remote()
 
-    def _open(self, slots: list[Slot], stage: RowStage, workspace: Workspace) -> None:
+    def _open(self, slots: Sequence[Slot], stage: RowStage, workspace: Workspace) -> None:
         import ray
 
+        opening = waiting = [slot.worker.open.remote(stage, workspace) for slot in slots]
+        while waiting:
+            _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=CHECK_CLUSTER_S)
+            self._check_cluster()
         try:
-            ray.get([slot.worker.open.remote(stage, workspace) for slot in slots])
+            ray.get(opening)
         except ray.exceptions.RayError as error:
+            _raise_ours(error)
             raise RunFailed(f"stage {stage.name}: a worker could not start: {error}") from error
 
-    def run(self, stage: RowStage, workspace: Workspace, rows: Iterator[pa.Table], units: int) -> Iterator[pa.Table]:
-        """Yield one part per table of `rows` (about `units` of them), in the order they are done."""
-        self._connect()
-        while len(self._slots) < min(self.workers, units):
-            self._slots.append(Slot(self._hire()))
-        slots = self._slots[: min(self.workers, units)]
-        self._open(slots, stage, workspace)
-        running: dict[Any, Slot] = {}
-        for slot in slots:
-            self._give(slot, stage, rows, running)
-        while running:
-            yield from self._collect(stage, workspace, rows, running)
+    def run(
+        self, stage: RowStage, workspace: Workspace, rows: Iterator[pa.Table], units: int
+    ) -> Generator[pa.Table, None, None]:
+        """Yield one part per table of `rows` (about `units` of them), in the order they are done.
+
+        `rows` is asked for the next unit only when a worker is free, so it can end the stage early; what
+        was handed out is finished. When this raises, or is closed before its end, units under way are lost
+        and their workers ended. Raises RunFailed when the stage is at fault, ClusterLost, and what
+        workers raise as UvrError.
+        """
+        try:
+            self._connect()
+            while len(self._slots) < min(self.workers, units):
+                self._slots.append(Slot(self._hire()))
+            slots = self._slots[: min(self.workers, units)]
+            self._open(slots, stage, workspace)
+            running: dict[Any, Slot] = {}
+            for slot in slots:
+                self._give(slot, stage, rows, running)
+            while running:
+                yield from self._collect(stage, workspace, rows, running)
+        except ClusterLost:
+            self._dismiss()
+            self._disconnect()
+            raise
+        except BaseException:  # the caller's, too: it closes this iterator
+            self._dismiss()
+            raise
 
     def _give(self, slot: Slot, stage: RowStage, rows: Iterator[pa.Table], running: dict[Any, Slot]) -> None:
         """Hand the slot its unit's next slice, or a new unit's."""
@@ -159,8 +208,12 @@ class Pool:
                 unit.todo.popleft()
                 unit.crashes = 0
             except ray.exceptions.RayTaskError as error:  # raised by our code: not a row's fault
+                _raise_ours(error)
                 raise RunFailed(f"stage {stage.name} broke: {error}") from error
+            except ray.exceptions.OutOfDiskError as error:
+                raise disk_full(error, "the disk that Ray keeps its objects on") from error
             except ray.exceptions.RayError as error:  # the worker or its machine is gone
+                self._check_cluster()
                 self._replace(slot, stage, workspace)
                 _isolate(unit, stage, "deadline" if ref in late else "worker_died", str(error))
             if not unit.todo:
@@ -171,6 +224,20 @@ class Pool:
     def _replace(self, slot: Slot, stage: RowStage, workspace: Workspace) -> None:
         slot.worker = self._hire()
         self._open([slot], stage, workspace)
+
+
+def _kill(worker: Any) -> None:
+    import ray
+
+    with suppress(ray.exceptions.RayError, RuntimeError):  # gone already, or all of Ray is
+        ray.kill(worker)
+
+
+def _raise_ours(error: Exception) -> None:
+    """Raise the error of this project that a worker raised, as it was; other errors are left to the caller."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, UvrError):
+        raise cause from error
 
 
 def _isolate(unit: Unit, stage: RowStage, reason: str, error: str) -> None:
@@ -185,4 +252,4 @@ def _isolate(unit: Unit, stage: RowStage, reason: str, error: str) -> None:
         return
     unit.crashes = 0
     fault = Fault(piece["key"][0].as_py(), reason, error.strip()[:ERROR_TAIL])
-    unit.done.append(part_table(stage.schema, [fault], {}))
+    unit.done.append(part_table(stage.schema, [fault]))

@@ -63,6 +63,14 @@ class Workspace(Protocol):
         """The bytes of `source` (lake-relative or any URL)."""
         ...
 
+    def spend(self, tokens: int) -> None:
+        """Count `tokens` that a model read and wrote for the rows at hand."""
+        ...
+
+    def take_spent(self) -> int:
+        """Tokens counted since this was last asked; the engine asks after every batch."""
+        ...
+
 
 @dataclass(frozen=True)
 class Stage(Settings, ABC):
@@ -86,7 +94,8 @@ class RowStage(Stage):
 
     An output row holds `key`, `parent` (the key of the input row it was made from) and the columns
     of `schema`; columns of earlier stages are joined back by key, never copied. A row function may
-    raise RowError for a fault of the row; anything else it raises is quarantined as `unexpected`.
+    raise RowError for a fault of the row; a RunFailed ends the run (a full disk, say) and no row is
+    blamed; anything else it raises is quarantined as `unexpected`.
     With `group_by`, an input row is a group: its key is the value of that column, and every needed
     column is a list in the order of the members' keys.
     """

@@ -9,13 +9,22 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import aiohttp
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+
+from infra.errors import EndpointDown
+from infra.faults import PATIENCE_S, cannot_reach, reach, writing
+
+# A long download may take as long as it likes; a silent server may not.
+_HTTP_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=30.0)
 
 
 def is_external(source: str) -> bool:
@@ -23,16 +32,43 @@ def is_external(source: str) -> bool:
     return "://" in source or Path(source).is_absolute()
 
 
-def open_source(url: str) -> AbstractContextManager[BinaryIO]:
-    """A local path or any fsspec URL, opened for reading bytes."""
-    opened: AbstractContextManager[BinaryIO] = fsspec.open(url, "rb")
-    return opened
+def _is_http(url: str) -> bool:
+    return url.startswith(("http://", "https://"))
+
+
+def _options(url: str) -> dict[str, Any]:
+    """What fsspec is to be told about the file system of `url`."""
+    return {"client_kwargs": {"timeout": _HTTP_TIMEOUT}} if _is_http(url) else {}
+
+
+@contextmanager
+def open_source(url: str) -> Iterator[BinaryIO]:
+    """A local path or any fsspec URL, opened for reading bytes; a server that does not answer is tried again.
+
+    Raises EndpointDown when the server stays away or is lost on the way, FileNotFoundError.
+    """
+    opened = fsspec.open(url, "rb", **_options(url))
+    with reach(url, opened.open) as file:
+        try:
+            yield file
+        except (OSError, aiohttp.ClientError) as error:
+            if not cannot_reach(error):
+                raise
+            raise EndpointDown(f"{url} was lost while it was read: {error}") from error
 
 
 def read_source(url: str) -> bytes:
-    """The bytes of a local path or any fsspec URL."""
-    with open_source(url) as file:
-        return file.read()
+    """The bytes of a local path or any fsspec URL; a server that does not answer is tried again.
+
+    Raises EndpointDown when the server stays away, FileNotFoundError.
+    """
+    return reach(url, partial(_read_once, url))
+
+
+def _read_once(url: str) -> bytes:
+    with fsspec.open(url, "rb", **_options(url)) as file:
+        data: bytes = file.read()
+        return data
 
 
 @dataclass(frozen=True)
@@ -44,23 +80,40 @@ class FileFacts:
     stamp: str
 
 
-def find_files(pattern: str) -> list[FileFacts]:
-    """The files below a folder, or those that a path or a glob names, sorted by URL."""
-    fs, base = fsspec.core.url_to_fs(pattern)
+def find_files(pattern: str, patience_s: float = PATIENCE_S) -> list[FileFacts]:
+    """The files below a folder, or those that a path or a glob names, sorted by URL.
+
+    A folder on a web server ends with a slash. A server that does not answer is tried again for
+    `patience_s`; raises EndpointDown when it stays away.
+    """
+    fs, base = fsspec.core.url_to_fs(pattern, **_options(pattern))
     if isinstance(fs, LocalFileSystem):
         base = str(Path(os.path.normpath(base)))
-    if fs.isdir(base):
-        found = fs.find(base, detail=True)
-    elif fs.exists(base):  # before globbing: a name may hold brackets
-        found = {base: fs.info(base)}
-    else:
-        found = {path: info for path, info in fs.glob(base, detail=True).items() if info["type"] == "file"}
-    prefix = "" if isinstance(fs, LocalFileSystem) else f"{pattern.partition('://')[0]}://"
-    return [FileFacts(prefix + path, int(info["size"] or 0), _stamp(info)) for path, info in sorted(found.items())]
+    found = reach(pattern, partial(_find_once, fs, base), patience_s)
+    is_local = isinstance(fs, LocalFileSystem)
+    return [
+        FileFacts(path if is_local else fs.unstrip_protocol(path), int(info["size"] or 0), _stamp(info))
+        for path, info in sorted(found.items())
+    ]
+
+
+def _find_once(fs: fsspec.AbstractFileSystem, base: str) -> dict[str, dict[str, Any]]:
+    """Files and what is known about them; `fs` is never asked about a file through a listing cache."""
+    fs.invalidate_cache()
+    is_folder = base.endswith("/") if _is_http(base) else fs.isdir(base)  # a web page is both
+    if is_folder:
+        below: dict[str, dict[str, Any]] = fs.find(base, detail=True)
+        return below
+    try:
+        return {base: fs.info(base)}  # before globbing: a name may hold brackets
+    except FileNotFoundError as error:
+        if cannot_reach(error):
+            raise
+    return {path: info for path, info in fs.glob(base, detail=True).items() if info["type"] == "file"}
 
 
 def _stamp(info: dict[str, Any]) -> str:
-    names = ("mtime", "ETag", "etag", "LastModified", "updated")
+    names = ("mtime", "ETag", "etag", "LastModified", "Last-Modified", "updated")
     return next((str(info[name]) for name in names if info.get(name)), "")
 
 
@@ -96,39 +149,44 @@ class Store:
         return data
 
     def write(self, name: str, data: bytes) -> None:
-        """Write `name` whole or not at all, replacing what was there."""
-        if not self.is_local:
-            self.fs.pipe_file(self.full(name), data)
-            return
-        temporary = self._temporary(name, data)
-        temporary.replace(self.full(name))
+        """Write `name` whole or not at all, replacing what was there.
+
+        Raises DiskFull, EndpointDown, or RunFailed when the store is not writable; so do the other
+        methods that write.
+        """
+        with writing(self.url):
+            if not self.is_local:
+                self.fs.pipe_file(self.full(name), data)
+                return
+            with self._temporary(name) as temporary:
+                _write_through(temporary, data)
+                temporary.replace(self.full(name))
 
     def create(self, name: str, data: bytes) -> bool:
         """Write `name` only if it does not exist; False when another writer was first."""
-        if not self.is_local:
+        with writing(self.url):
             try:
-                self.fs.pipe_file(self.full(name), data, mode="create")
+                if not self.is_local:
+                    self.fs.pipe_file(self.full(name), data, mode="create")
+                    return True
+                with self._temporary(name) as temporary:
+                    _write_through(temporary, data)
+                    os.link(temporary, self.full(name))
             except FileExistsError:
                 return False
-            return True
-        temporary = self._temporary(name, data)
-        try:
-            os.link(temporary, self.full(name))
-        except FileExistsError:
-            return False
-        finally:
-            temporary.unlink()
         return True
 
-    def _temporary(self, name: str, data: bytes) -> Path:
+    @contextmanager
+    def _temporary(self, name: str) -> Iterator[Path]:
+        """A new file beside `name`; what is left of it after the block is deleted."""
         target = Path(self.full(name))
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=target.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        return Path(temporary)
+        os.close(handle)
+        try:
+            yield Path(temporary)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
 
     def list(self, folder: str, suffix: str = "") -> list[str]:
         """Sorted names of the files directly in `folder`; empty when it does not exist."""
@@ -142,20 +200,24 @@ class Store:
 
     def remove(self, name: str) -> None:
         """Delete one file; raises FileNotFoundError."""
-        self.fs.rm_file(self.full(name))
+        with writing(self.url):
+            self.fs.rm_file(self.full(name))
 
     def share(self, name: str, new_name: str) -> None:
         """Give the file `name` a second name: a hard link where possible, a copy otherwise."""
-        if not self.is_local:
-            self.fs.cp_file(self.full(name), self.full(new_name))
-            return
-        target = Path(self.full(new_name))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        try:
-            os.link(self.full(name), target)
-        except OSError:  # another file system, or one without hard links
-            shutil.copyfile(self.full(name), target)
+        with writing(self.url):
+            if not self.is_local:
+                self.fs.cp_file(self.full(name), self.full(new_name))
+                return
+            target = Path(self.full(new_name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            try:
+                os.link(self.full(name), target)
+            except OSError:  # another file system, or one without hard links
+                with self._temporary(new_name) as temporary:
+                    shutil.copyfile(self.full(name), temporary)
+                    temporary.replace(target)
 
     def size(self, name: str) -> int:
         """Bytes of `name`; raises FileNotFoundError."""
@@ -169,3 +231,11 @@ class Store:
         while not folder.exists():
             folder = folder.parent
         return shutil.disk_usage(folder).free
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    """Write and wait until the disk has it."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 import duckdb
 import pyarrow as pa
@@ -39,6 +39,7 @@ RECORD = pa.schema(
         ("error", pa.string()),
         ("detail", pa.string()),
         ("seconds", pa.float64()),  # worker time of the parent, on its first row
+        ("tokens", pa.int64()),  # that models read and wrote for the parent, on its first row
     ]
 )
 
@@ -66,6 +67,7 @@ class Counts:
     quarantined: int
     pending: int
     seconds: float
+    tokens: int
 
     def check(self) -> None:
         """Raise RunFailed when rows were lost or counted twice."""
@@ -101,13 +103,24 @@ def chain_links(stages: Sequence[Stage]) -> list[Link]:
     return links
 
 
-def part_table(schema: pa.Schema, outcomes: Iterable[Outcome], seconds: dict[str, float]) -> pa.Table:
-    """One part: outcomes as rows of the record columns followed by `schema`, sorted by parent and key."""
-    untimed = dict(seconds)
+def part_table(
+    schema: pa.Schema,
+    outcomes: Iterable[Outcome],
+    seconds: Mapping[str, float] = MappingProxyType({}),
+    tokens: Mapping[str, int] = MappingProxyType({}),
+) -> pa.Table:
+    """One part: outcomes as rows of the record columns followed by `schema`, sorted by parent and key.
+
+    `seconds` and `tokens` are what each parent took.
+    """
     rows = [_record(outcome) for outcome in outcomes]
     rows.sort(key=lambda row: (row["parent"], row["key"]))
+    before = None
     for row in rows:
-        row["seconds"] = untimed.pop(row["parent"], 0.0)
+        is_first = row["parent"] != before
+        before = row["parent"]
+        row["seconds"] = seconds.get(before, 0.0) if is_first else 0.0
+        row["tokens"] = tokens.get(before, 0) if is_first else 0
     return pa.Table.from_pylist(rows, schema=pa.schema([*RECORD, *schema]))
 
 
@@ -159,11 +172,33 @@ def ensure_table(store: Store, link: Link, schema: pa.Schema) -> None:
 
 def write_listing(store: Store, link: Link, listed: Iterable[Outcome]) -> None:
     """Make `listed` (rows of SOURCE_COLUMNS, drops and faults) the whole of the sources table."""
-    listing = part_table(SOURCE_COLUMNS, listed, {})
+    listing = part_table(SOURCE_COLUMNS, listed)
     digest = table_digest(listing)
     ensure_table(store, link, SOURCE_COLUMNS)
     if not has_table(store, link, digest):
         replace_table(store, link, digest, listing)
+
+
+def connect(store: Store, memory_limit: str = "2GB") -> duckdb.DuckDBPyConnection:
+    """A database that can read the store's files; close it."""
+    db = duckdb.connect(config={"memory_limit": memory_limit})
+    if not store.is_local:
+        db.register_filesystem(store.fs)
+    return db
+
+
+def read_parts(store: Store, link: Link) -> str:
+    """The query for all rows of a stage's parts, each with the `filename` it stands in.
+
+    Parts from before tokens were counted lack that column; there it is NULL.
+    """
+    full = store.full(f"{link.folder}/parts/*.parquet")
+    location = full if store.is_local else str(store.fs.unstrip_protocol(full))
+    quoted = location.replace("'", "''")
+    return (
+        f"SELECT * FROM read_parquet('{quoted}', filename = true, union_by_name = true) "
+        "UNION ALL BY NAME SELECT NULL::BIGINT AS tokens WHERE false"
+    )
 
 
 class Tables:
@@ -171,9 +206,7 @@ class Tables:
 
     def __init__(self, store: Store, links: Sequence[Link], memory_limit: str = "2GB") -> None:
         self.store = store
-        self.db = duckdb.connect(config={"memory_limit": memory_limit})
-        if not store.is_local:
-            self.db.register_filesystem(store.fs)
+        self.db = connect(store, memory_limit)
         self.links: list[Link] = []
         for link in links:
             if not store.exists(f"{link.folder}/parts/0-schema.parquet"):
@@ -186,17 +219,11 @@ class Tables:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.db.close()
 
-    def _location(self, link: Link) -> str:
-        full = self.store.full(f"{link.folder}/parts/*.parquet")
-        location = full if self.store.is_local else str(self.store.fs.unstrip_protocol(full))
-        return location.replace("'", "''")
-
     def _view(self, link: Link) -> None:
         """Create the views of the next stage of the chain."""
         name = link.name
         self.db.execute(
-            f"CREATE VIEW parts_{name} AS SELECT * EXCLUDE filename "
-            f"FROM read_parquet('{self._location(link)}', filename = true) "
+            f"CREATE VIEW parts_{name} AS SELECT * EXCLUDE filename FROM ({read_parts(self.store, link)}) "
             "QUALIFY filename = min(filename) OVER (PARTITION BY parent)"
         )
         self.db.execute(f"CREATE VIEW in_{name} AS {self._input(link)}")
@@ -261,7 +288,8 @@ class Tables:
                    count(*) FILTER (status = 'dropped') AS dropped,
                    count(*) FILTER (status = 'quarantined') AS quarantined,
                    (SELECT count(*) FROM pending_{name}) AS pending,
-                   coalesce(sum(seconds), 0.0) AS seconds
+                   coalesce(sum(seconds), 0.0) AS seconds,
+                   coalesce(sum(tokens), 0)::BIGINT AS tokens
             FROM settled_{name}"""
         counts = Counts(name=name, **self.query(sql)[0])
         counts.check()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
+from infra.errors import EndpointDown, RowError
 from infra.lease import Lease
 from infra.store import Store, is_external, read_source
 
@@ -22,6 +24,8 @@ class LakeWorkspace:
         self.folder = folder
         self.lease = lease
         self._fetched: tempfile.TemporaryDirectory[str] | None = None
+        self._tokens = 0
+        self._counting = threading.Lock()  # a stage may wait for several model answers at once
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LakeWorkspace, (self.store.url, self.folder, self.lease)
@@ -35,8 +39,18 @@ class LakeWorkspace:
         return relative
 
     def read(self, source: str) -> bytes:
-        """The bytes of a lake-relative path, an absolute path or a URL."""
-        return read_source(source) if is_external(source) else self.store.read(source)
+        """The bytes of a lake-relative path, an absolute path or a URL.
+
+        Raises RowError: `unreachable` when the server of a source stays away, `missing_file`.
+        """
+        if not is_external(source):
+            return self.store.read(source)
+        try:
+            return read_source(source)
+        except EndpointDown as error:
+            raise RowError("unreachable", str(error)) from error
+        except FileNotFoundError as error:
+            raise RowError("missing_file", f"{source}: {error.__cause__ or error}") from error
 
     def path(self, source: str) -> str:
         """A local path holding the content of `source`, valid until the next call."""
@@ -48,3 +62,14 @@ class LakeWorkspace:
         local = Path(self._fetched.name) / source.rsplit("/", 1)[-1]
         local.write_bytes(self.read(source))
         return str(local)
+
+    def spend(self, tokens: int) -> None:
+        """Count `tokens` that a model read and wrote for the rows at hand."""
+        with self._counting:
+            self._tokens += tokens
+
+    def take_spent(self) -> int:
+        """Tokens counted since this was last asked."""
+        with self._counting:
+            tokens, self._tokens = self._tokens, 0
+        return tokens

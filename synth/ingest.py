@@ -9,10 +9,12 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow.parquet as pq
 
-from infra.errors import UsageError
+from infra.errors import EndpointDown, UsageError
+from infra.faults import PATIENCE_S
 from infra.stage import Drop, Fault, Outcome
 from infra.store import FileFacts, find_files, is_external, read_source
 
@@ -30,7 +32,8 @@ def list_sources(videos: str) -> list[Outcome]:
 
     `videos` is a folder (searched to its depth), a glob, one video, or a CSV / JSONL / Parquet
     manifest with a path column and optionally a caption column; paths in a manifest may be relative
-    to it. Raises UsageError when nothing is found.
+    to it. Raises UsageError when nothing is found, EndpointDown when the server of `videos` itself stays
+    away; an entry of a manifest whose server does is a Fault `unreachable`.
     """
     if videos.lower().endswith(MANIFEST_SUFFIXES):
         outcomes = list(_from_manifest(videos))
@@ -63,13 +66,21 @@ def _from_manifest(manifest: str) -> Iterator[Outcome]:
     caption_column = _column(entries[0], CAPTION_COLUMNS)
     folder = manifest.rsplit("/", 1)[0] if "/" in manifest else "."
     seen: set[str] = set()
+    down: set[str] = set()  # servers that were given their time once; thousands of entries may name one
     for number, entry in enumerate(entries, 1):
         path = str(entry.get(path_column) or "").strip()
         entry_key = f"{manifest}#{number}"
         if not path:
             yield Fault(entry_key, "no_path", f"entry {number} of {manifest} names no file")
             continue
-        found = find_files(path if is_external(path) else f"{folder}/{path}")
+        url = path if is_external(path) else f"{folder}/{path}"
+        server = urlsplit(url).netloc
+        try:
+            found = find_files(url, patience_s=0.0 if server in down else PATIENCE_S)
+        except EndpointDown as error:
+            down.add(server)
+            yield Fault(entry_key, "unreachable", str(error))
+            continue
         if len(found) != 1:
             yield Fault(entry_key, "missing_file", f"entry {number} of {manifest} names {path}, which is no file")
         elif found[0].url in seen:

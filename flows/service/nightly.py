@@ -26,7 +26,7 @@ class Nightly:
         return self.videos is not None and self.lake is not None
 
     def checked(self) -> Nightly:
-        """These settings with paths that mean the same in any working folder; raises UsageError for what could never run."""
+        """These settings with paths that mean the same in any folder; raises UsageError for what could never run."""
         from flows.recipe import Recipe
         from infra.recipe import load_recipe
         from infra.redact import refuse_secrets

@@ -122,7 +122,7 @@ def write_rows(folder: str, rows: int) -> None:
     keys = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(rows)]
     sources = ({"key": k, "parent": k, "source": k, "size_bytes": 1, "weak_caption": None} for k in keys)
     ensure_table(store, link, SOURCE_COLUMNS)
-    replace_table(store, link, "rows", part_table(SOURCE_COLUMNS, sources, {}))
+    replace_table(store, link, "rows", part_table(SOURCE_COLUMNS, sources))
 
 
 def main() -> None:

@@ -1,21 +1,19 @@
 """The engine on real Ray: sums, resume, crashes, deadlines, groups, changes."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from toy_runs import as_tuple, run_chain
 from toy_stages import Batched, FirstOfLetter, HangingSplit, Join, Split, Unable, liar, write_sources
 
-from infra.engine import Run, run_stage
 from infra.errors import RunFailed, StaleLease
-from infra.lease import hold_lease
 from infra.pool import Pool
-from infra.progress import Progress
-from infra.stage import Drop, Row, Stage
+from infra.stage import Drop, Row
 from infra.store import Store
-from infra.tables import Counts, Tables, chain_links
+from infra.tables import chain_links
 from infra.worker import apply
 
 
@@ -23,20 +21,6 @@ from infra.worker import apply
 def pool() -> Iterator[Pool]:
     with Pool(workers=2) as pool:
         yield pool
-
-
-def run_chain(root: Path, stages: Sequence[Stage], pool: Pool, min_yield: float = 0.05) -> tuple[Tables, list[Counts]]:
-    store = Store(str(root))
-    links = chain_links(stages)
-    with hold_lease(store) as lease, Progress() as progress:
-        tables = Tables(store, links)
-        run = Run(store, lease, pool, tables, progress, min_yield)
-        counts = [run_stage(run, stage, link) for stage, link in zip(stages, links[1:], strict=True)]
-    return tables, counts
-
-
-def as_tuple(counts: Counts) -> tuple[int, ...]:
-    return (counts.in_, counts.out, counts.dropped, counts.quarantined, counts.pending)
 
 
 def test_every_row_ends_in_one_place(tmp_path: Path, pool: Pool) -> None:
@@ -156,10 +140,10 @@ def test_a_run_that_lost_the_lake_cannot_commit(tmp_path: Path, pool: Pool) -> N
 
 def test_answers_must_be_for_the_rows_asked() -> None:
     rows: list[Row] = [{"key": "a"}]
-    [fault] = apply(liar, rows, 1).outcomes
+    [fault] = apply(liar, rows, 1, int).outcomes
     assert getattr(fault, "reason", "") == "foreign_answer"
-    [fault] = apply(lambda rows: [], rows, 1).outcomes
+    [fault] = apply(lambda rows: [], rows, 1, int).outcomes
     assert getattr(fault, "reason", "") == "no_answer"
     both = lambda rows: [{"key": "a1", "parent": "a"}, Drop("a", "no")]  # noqa: E731
-    [fault] = apply(both, rows, 1).outcomes
+    [fault] = apply(both, rows, 1, int).outcomes
     assert getattr(fault, "reason", "") == "two_answers"

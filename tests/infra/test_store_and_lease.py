@@ -2,14 +2,16 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from infra import lease as leases
 from infra.errors import LakeBusy, StaleLease
 from infra.lease import Lease, hold_lease
 from infra.store import Store, find_files
@@ -80,13 +82,55 @@ def test_a_dead_owner_is_replaced_at_once_and_fenced_off(tmp_path: Path) -> None
         assert not store.exists("stages/x/media/af/after.txt")
 
 
-def test_an_owner_elsewhere_is_replaced_when_its_lease_expires(tmp_path: Path) -> None:
+def _other(beat: int, released: bool = False, **facts: object) -> bytes:
+    return json.dumps(
+        {"host": "elsewhere", "pid": 1, "start": "1", "beat": beat, "released": released} | facts
+    ).encode()
+
+
+def test_an_owner_elsewhere_is_live_while_its_record_changes_and_dead_when_it_does_not(tmp_path: Path) -> None:
+    """Only changes are looked at; what they say, and what time it is, does not matter."""
     store = Store(str(tmp_path))
-    owner = {"host": "elsewhere", "pid": 1, "beat": time.time() - 1, "released": False}
-    store.write("lease/00000001.json", json.dumps(owner).encode())
-    with pytest.raises(LakeBusy, match="elsewhere"), hold_lease(store):
-        pass
-    owner["beat"] = time.time() - leases.EXPIRY_S - 1
-    store.write("lease/00000001.json", json.dumps(owner).encode())
+    stop = threading.Event()
+
+    def beat() -> None:
+        number = 0
+        while not stop.wait(0.5):
+            number -= 1
+            store.write("lease/00000001.json", _other(number))
+
+    store.write("lease/00000001.json", _other(0))
+    with ThreadPoolExecutor(1) as thread:
+        beating = thread.submit(beat)
+        with pytest.raises(LakeBusy, match="process 1 on elsewhere"), hold_lease(store):
+            pass
+        stop.set()
+        beating.result()
+    with hold_lease(store) as lease:
+        assert lease.number == 2
+
+
+def test_patience_waits_for_the_release_and_says_so_once(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    told: list[str] = []
+
+    def wait() -> int:
+        with hold_lease(store, 60.0, told.append) as lease:
+            return lease.number
+
+    with ThreadPoolExecutor(1) as thread:
+        with hold_lease(store):
+            waiting = thread.submit(wait)
+            while not told:
+                time.sleep(0.05)
+            assert not waiting.done()
+        assert waiting.result() == 2
+    assert len(told) == 1
+    assert f"process {os.getpid()}" in told[0]
+
+
+def test_a_process_that_took_over_a_dead_owners_pid_is_not_the_owner(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.write("lease/00000001.json", _other(5, host=socket.gethostname(), pid=os.getpid(), start="1"))
     with hold_lease(store) as lease:
         assert lease.number == 2

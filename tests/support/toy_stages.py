@@ -15,15 +15,15 @@ from infra.stage import Drop, Fault, Outcome, Row, RowStage, TableStage, Work, W
 from infra.tables import SOURCE_COLUMNS, Link, part_table, source_link, write_part
 
 
-def write_sources(store: Any, captions: dict[str, str]) -> Link:
+def write_sources(store: Any, captions: dict[str, str], place: str = "/videos") -> Link:
     """A sources table with one row per key; the weak caption tells the toy stages what to do."""
     rows: list[Outcome] = [
-        {"key": key, "parent": key, "source": f"/videos/{key}", "size_bytes": 1, "weak_caption": caption}
+        {"key": key, "parent": key, "source": f"{place}/{key}", "size_bytes": 1, "weak_caption": caption}
         for key, caption in captions.items()
     ]
     link = source_link()
-    write_part(store, link, "0-schema", part_table(SOURCE_COLUMNS, [], {}))
-    write_part(store, link, "listing", part_table(SOURCE_COLUMNS, rows, {}))
+    write_part(store, link, "0-schema", part_table(SOURCE_COLUMNS, []))
+    write_part(store, link, "listing", part_table(SOURCE_COLUMNS, rows))
     return link
 
 
@@ -75,6 +75,68 @@ class HangingSplit(Split):
     """Split with a deadline short enough for a test."""
 
     deadline_s: ClassVar[float] = 3.0
+
+
+@dataclass(frozen=True)
+class Fill(RowStage):
+    """Every row writes one large file into the lake, or into a folder outside it."""
+
+    name: ClassVar[str] = "fill"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = pa.schema([("path", pa.string())])
+
+    size_bytes: int = 100_000
+    folder: str = ""
+    pause_s: float = 0.0
+
+    def open(self, workspace: Workspace) -> Work:
+        def fill(row: Row) -> Iterable[Row]:
+            time.sleep(self.pause_s)
+            data = bytes(self.size_bytes)
+            if not self.folder:
+                return [{"key": row["key"], "parent": row["key"], "path": workspace.save(f"{row['key']}.bin", data)}]
+            path = Path(self.folder) / row["key"]
+            path.write_bytes(data)
+            return [{"key": row["key"], "parent": row["key"], "path": str(path)}]
+
+        return each(fill)
+
+
+@dataclass(frozen=True)
+class Fetch(RowStage):
+    """Reads the row's source, wherever it is."""
+
+    name: ClassVar[str] = "fetch"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("source",)
+    schema: ClassVar[pa.Schema] = pa.schema([("text", pa.string())])
+
+    def open(self, workspace: Workspace) -> Work:
+        def fetch(row: Row) -> Iterable[Row]:
+            return [{"key": row["key"], "parent": row["key"], "text": workspace.read(row["source"]).decode()}]
+
+        return each(fetch)
+
+
+@dataclass(frozen=True)
+class Ask(RowStage):
+    """Spends model tokens, some for every letter of the caption and some for the batch."""
+
+    name: ClassVar[str] = "ask"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("weak_caption",)
+    schema: ClassVar[pa.Schema] = pa.schema([])
+    unit_rows: ClassVar[int] = 4
+    batch_rows: ClassVar[int] = 3
+
+    def open(self, workspace: Workspace) -> Work:
+        def ask(rows: list[Row]) -> Iterable[Outcome]:
+            workspace.spend(100)
+            for row in rows:
+                workspace.spend(len(row["weak_caption"]))
+                yield {"key": row["key"], "parent": row["key"]}
+
+        return ask
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from late_server import Server
 
 from infra.errors import UsageError
 from infra.stage import Drop, Fault
@@ -52,6 +53,19 @@ def test_manifests(folder: Path, kind: str) -> None:
     assert [(Path(row["source"]).name, row["weak_caption"]) for row in rows] == [("a.mp4", "a cat"), ("b.WEBM", None)]
     assert [row.reason for row in found if isinstance(row, Fault)] == ["missing_file", "no_path"]
     assert [row.reason for row in found if isinstance(row, Drop)] == ["listed_twice"]
+
+
+def test_entries_on_servers_are_told_apart(tmp_path: Path) -> None:
+    """A file, none, one that may not be read, and two on a server that is down: only the last may pass."""
+    up, down = Server({"/a.mp4": b"abc"}), Server({})
+    urls = [f"{up.url}/a.mp4", f"{up.url}/none.mp4", f"{up.url}/secret.mp4", f"{down.url}/x.mp4", f"{down.url}/y.mp4"]
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("\n".join(["path", *urls]))
+    with up.serving():
+        found = list_sources(str(manifest))
+    assert [row["source"] for row in found if isinstance(row, dict)] == urls[:1]
+    faults = [row.reason for row in found if isinstance(row, Fault)]
+    assert faults == ["missing_file", "missing_file", "unreachable", "unreachable"]
 
 
 def test_a_changed_file_is_a_new_source(folder: Path) -> None:
