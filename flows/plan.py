@@ -69,12 +69,12 @@ class Plan:
 
     @property
     def wall_s(self) -> Estimate:
-        """Seconds from start to end."""
+        """Seconds from start to end, without starting Prefect and reading the release back."""
         return self.seconds.scaled(1 / self.workers) + exactly(self.overhead_s)
 
     @property
     def bytes(self) -> Estimate:
-        """Disk that the lake takes."""
+        """Disk that the lake takes: media, shards, and each table as one file."""
         return total(stage.bytes for stage in self.stages)
 
     @property
@@ -145,7 +145,7 @@ def make_plan(videos: str, recipe: Recipe, sample: int) -> Plan:
         overhead_s=run.overhead_s,
         prices=recipe.prices,
         asks_models=tuple(s.name for s in recipe.chain() if getattr(s, "generator", "measured") != "measured"),
-        warnings=tuple(_warnings(recipe, run, known)),
+        warnings=tuple(_warnings(recipe, run, known, len(listed))),
     )
 
 
@@ -228,15 +228,17 @@ def shard_count(pairs: Iterable[Estimate], layout: Layout) -> Estimate:
     """Shards that hold so many pairs of each task: every split of a task fills its own."""
 
     def shards(share: float, counts: Figures) -> Figures:
-        return np.ceil(np.round(counts * share, 6) / layout.shard_pairs)
+        return np.ceil(np.round(counts * share) / layout.shard_pairs)
 
     shares = [share for share in (layout.val_share, 1 - layout.val_share) if share > 0]
     return total(of_task.map(partial(shards, share)) for of_task in pairs for share in shares)
 
 
-def _warnings(recipe: Recipe, run: SampleRun, known: Extrapolation) -> list[str]:
+def _warnings(recipe: Recipe, run: SampleRun, known: Extrapolation, listed: int) -> list[str]:
     """What the figures cannot know, and what would stop the run."""
     found = []
+    if listed > known.count:
+        found.append(f"{listed - known.count} of {listed} entries name no file or one that another names")
     row_stages = {stage.name for stage in recipe.chain() if isinstance(stage, RowStage)}
     for stage in run.stages:
         counts = stage.counts

@@ -68,7 +68,7 @@ def print_plan(plan: Plan, free_bytes: int | None) -> None:
 
 
 def _table(plan: Plan) -> Table:
-    table = Table(title=f"plan for {plan.listed} videos, from {plan.sampled} of them", title_justify="left", box=None)
+    table = Table(title=f"plan for {plan.usable} videos, from {plan.sampled} of them", title_justify="left", box=None)
     table.add_column("stage")
     headings = ["rows in", "rows out", "worker time", "share", "disk"]
     for heading in [*headings, f"cost ({plan.prices.currency})"] if plan.is_priced else headings:
@@ -85,13 +85,15 @@ def _summary(plan: Plan, free_bytes: int | None) -> list[str]:
     tasks = ", ".join(f"{task} {_count(count)}" for task, count in plan.pairs.items())
     target = f" of the {plan.target_pairs:,} asked for" if plan.target_pairs else ""
     free = "" if free_bytes is None else f"; {free_bytes / 1e9:,.1f} GB are free"
+    if free_bytes is not None and free_bytes < plan.bytes.high:
+        free += ", which may be too little"
     lines = [f"pairs       {_count(plan.total_pairs)}{target}: {tasks}"]
     if plan.shortage:
         missing = ", ".join(f"{task} {_count(count)}" for task, count in plan.shortage.items())
         lines.append(f"shortage    the clips may fall short of the target by {missing}")
     lines += [
         f"time        {_in_unit(plan.wall_s, TIMES)} on {plan.workers} workers as fast as these, "
-        f"{plan.overhead_s:.0f} s of it start-up",
+        f"{plan.overhead_s:.0f} s of it start-up (Prefect's own comes on top)",
         f"disk        {_in_unit(plan.bytes, SIZES)}{free}",
     ]
     if plan.is_priced:

@@ -13,9 +13,11 @@ import pytest
 
 from filters.picture import Quality
 from flows.plan import make_plan, pairs_by_task, pairs_missing, shard_count
+from flows.print_plan import print_plan
 from flows.recipe import Recipe
 from infra.budget import Prices
 from infra.engine import Run, run_stage
+from infra.errors import UsageError
 from infra.estimate import REPLICATES, Estimate
 from infra.lease import hold_lease
 from infra.pool import Pool
@@ -108,7 +110,9 @@ def test_the_parts_make_up_the_whole(planned: Any) -> None:
     assert planned["wall_seconds"]["point"] == pytest.approx(wall, rel=1e-4)
 
 
-def test_a_sample_of_everything_has_no_error_and_says_what_would_fail(world: str) -> None:
+def test_a_sample_of_everything_has_no_error_and_says_what_would_fail(
+    world: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Settings that no clip survives: the slowest stage is the decode, and the run would fail for its yield."""
     videos = str(Path(world).parent / "*0.mp4")
     recipe = replace(Recipe(), quality=Quality(min_sharpness=300.0), prices=Prices(worker_hour=1.0))
@@ -121,6 +125,17 @@ def test_a_sample_of_everything_has_no_error_and_says_what_would_fail(world: str
     assert stages["cut"].bytes.point < 10_000
     [warning] = plan.warnings
     assert "quality kept 0 of" in warning
+    print_plan(plan, free_bytes=1000)
+    shown = capsys.readouterr().out
+    for words in ("cost (USD)", "may be too little", "bottleneck  scan", "every video was tried", warning):
+        assert words in shown
+    assert "±" not in shown
+
+
+def test_nothing_to_plan_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path\nmissing.mp4\n")
+    with pytest.raises(UsageError, match="none of the 1 entries"):
+        make_plan(str(tmp_path / "list.csv"), Recipe(), sample=16)
 
 
 def clips(*counts: float) -> Estimate:
@@ -143,5 +158,5 @@ def test_pairs_follow_the_quotas() -> None:
 
 def test_shards_are_counted_by_task_and_split() -> None:
     layout = Layout(val_share=0.1, shard_pairs=10)
-    assert shard_count([clips(100.0, 101.0), clips(5.0, 0.0)], layout).replicates[:2].tolist() == [12, 12]
+    assert shard_count([clips(100.0, 101.0), clips(5.0, 0.0)], layout).replicates[:2].tolist() == [11, 11]
     assert shard_count([clips(100.0)], replace(layout, val_share=0.0)).point == 10
