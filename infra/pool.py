@@ -8,11 +8,13 @@ of Ray is gone the run ends with ClusterLost, and the same pool connects anew wh
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -43,6 +45,15 @@ def keep_ray_local() -> None:
     if "ray" not in sys.modules:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's name for "not only on the loopback"
         os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+@contextmanager
+def _keep_sigterm() -> Iterator[None]:
+    """Leave SIGTERM as it was: Ray would turn it into an exit of its own, which hides that a run was cancelled."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass
@@ -104,13 +115,14 @@ class Pool:
         import ray
 
         try:
-            ray.init(
-                address=self.address,
-                log_to_driver=False,
-                logging_level="ERROR",
-                configure_logging=False,
-                **local,
-            )
+            with _keep_sigterm():
+                ray.init(
+                    address=self.address,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    configure_logging=False,
+                    **local,
+                )
         except ConnectionError as error:
             raise ClusterLost(f"no Ray cluster answers at {self.address}: {error}") from error
         self._started_ray = True
