@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated, Optional
 
 import typer
@@ -190,6 +191,7 @@ def main() -> None:
     try:
         app()
     except UvrError as error:
+        traceback.clear_frames(error.__traceback__)  # a database left in one complains at exit, after the reason
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
 

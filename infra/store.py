@@ -141,11 +141,11 @@ class Store:
     def exists(self, name: str) -> bool:
         """Whether `name` exists now (never answered from a listing cache)."""
         self.fs.invalidate_cache()
-        return bool(self.fs.exists(self.full(name)))
+        return bool(reach(self.url, partial(self.fs.exists, self.full(name))))
 
     def read(self, name: str) -> bytes:
-        """All bytes of `name`; raises FileNotFoundError."""
-        data: bytes = self.fs.cat_file(self.full(name))
+        """All bytes of `name`; raises FileNotFoundError, EndpointDown."""
+        data: bytes = reach(self.url, partial(self.fs.cat_file, self.full(name)))
         return data
 
     def write(self, name: str, data: bytes) -> None:
@@ -192,7 +192,7 @@ class Store:
         """Sorted names of the files directly in `folder`; empty when it does not exist."""
         self.fs.invalidate_cache()
         try:
-            found = self.fs.ls(self.full(folder), detail=False)
+            found = reach(self.url, partial(self.fs.ls, self.full(folder), detail=False))
         except FileNotFoundError:
             return []
         names = (f"{folder}/{path.rstrip('/').rsplit('/', 1)[-1]}" for path in found)

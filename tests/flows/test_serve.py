@@ -168,6 +168,6 @@ def test_no_secret_reaches_the_dashboard(story: Story) -> None:
     story.service.wait_until(run, "FAILED")
     assert "carries credentials" in story.service.state(run)["message"]
     assert "hunter2" not in story.service.state(run)["message"]
-    logs = story.service.post("/logs/filter", logs={"flow_run_id": {"any_": [run]}})
-    assert logs
+    logs = wait_for("its log", lambda: story.service.post("/logs/filter", logs={"flow_run_id": {"any_": [run]}}))
+    assert any("carries credentials" in entry["message"] for entry in logs)
     assert not [entry for entry in logs if "hunter2" in entry["message"]]

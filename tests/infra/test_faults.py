@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from toy_runs import as_tuple, open_run, run_all
 from toy_stages import Fill, Split, write_sources
 
 from infra.errors import ClusterLost, DiskFull, LakeBusy, Passing, RunFailed
-from infra.lease import hold_lease
+from infra.lease import HEARTBEAT_S, hold_lease
 from infra.pool import Pool
 from infra.store import Store
 
@@ -137,10 +137,35 @@ def test_a_lost_cluster_is_left_and_another_one_started(tmp_path: Path, pool: Po
     assert as_tuple(counts) == (40, 80, 0, 0, 0)
 
 
+def test_a_full_disk_neither_ends_a_lease_nor_hides_an_error(disk: Path) -> None:
+    store = Store(str(disk))
+
+    def fill() -> None:
+        with suppress(OSError), (disk / "filler").open("wb") as file:
+            while True:
+                file.write(bytes(4096))
+                file.flush()
+
+    def fail_on_a_full_disk() -> None:
+        with hold_lease(store):
+            fill()
+            with pytest.raises(DiskFull):
+                store.write("more", b"x")
+            time.sleep(HEARTBEAT_S + 1)
+            (disk / "filler").unlink()
+            with pytest.raises(LakeBusy), hold_lease(store):
+                pass
+            fill()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_on_a_full_disk()
+
+
 JUMPING_HOLDER = """
 import datetime, sys
 import time_machine
-from infra.lease import hold_lease
+from infra.lease import HEARTBEAT_S, hold_lease
 from infra.store import Store
 store = Store(sys.argv[1])
 with time_machine.travel(datetime.datetime.now(datetime.timezone.utc)) as clock, hold_lease(store) as lease:
