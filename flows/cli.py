@@ -24,6 +24,7 @@ NightlyLake = Annotated[Optional[str], typer.Option("--lake", help="Lake of the 
 Cron = Annotated[Optional[str], typer.Option(help='When the nightly run starts; "0 2 * * *" when not given.')]
 Timezone = Annotated[Optional[str], typer.Option(help="Time zone of --cron, as Europe/Berlin; UTC when not given.")]
 LOOPBACK = "127.0.0.1"
+INTERRUPTED = 130  # exit code after Ctrl-C
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 StageName = Annotated[Optional[str], typer.Option(help="Only this stage.")]
 
@@ -187,13 +188,25 @@ def release_verify(manifest: Annotated[str, typer.Argument(help="The release's m
 
 
 def main() -> None:
-    """Entry point: exit code 0 done, 1 the run failed (reason on the last line), 2 wrong usage or recipe."""
+    """Entry point. Exit code 0: done, 1: the run failed (reason on the last line), 2: wrong usage or recipe."""
     try:
         app()
     except UvrError as error:
-        traceback.clear_frames(error.__traceback__)  # a database left in one complains at exit, after the reason
+        _let_go(error)
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _let_go(end)
+            print("stopped; what is committed stays, and the same command goes on from there", file=sys.stderr)
+        raise
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Release what the frames of an error hold: a database left in one complains at exit, after the reason."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 if __name__ == "__main__":

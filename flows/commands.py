@@ -117,13 +117,14 @@ def serve(nightly: Nightly, host: str, port: int, limit: int) -> None:
     """`uvr serve`."""
     from flows.service.serve import serve as serve_nightly
 
+    prepare(logging_level="INFO")
     serve_nightly(nightly.checked(), host, port, limit)
 
 
 def deploy(nightly: Nightly, pool: str) -> None:
     """`uvr deploy`."""
-    nightly = nightly.checked()
     prepare()
+    nightly = nightly.checked()
     if not os.environ.get("PREFECT_API_URL"):
         raise UsageError("set PREFECT_API_URL to the server to register with; without one, use `uvr serve`")
     from flows.service.deployments import register_all

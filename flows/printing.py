@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -38,12 +39,20 @@ def print_funnel(counts: Iterable[Counts]) -> None:
 
 
 def print_release(lake: str, manifest: str) -> None:
-    """The funnel that led to a release, what it lacks, and last where it is."""
+    """The funnel that led to a release, what went wrong, what it lacks, and last where it is."""
     with lakes.open_tables(lake) as tables:
         print_funnel(lakes.funnel(tables))
+        reasons = Counter(row["reason"] for row in lakes.quarantined(tables))
+    if reasons:
+        listed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        print(f"quarantined: {listed} (see `uvr quarantine --lake {lake}`)")
     if missing := manifests.load_manifest(manifest).facts["shortage"]:
         tasks = ", ".join(f"{task} {count}" for task, count in missing.items())
         print(f"shortage: the clips could not fill the quotas by {tasks} pairs")
+    from shards.contact_sheet import ensure_contact_sheet  # decoders take a while to load
+
+    if sheet := ensure_contact_sheet(manifests.load_manifest(manifest)):
+        print(f"contact sheet: {sheet}")
     print(manifest)
 
 

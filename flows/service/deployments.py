@@ -20,8 +20,8 @@ from flows.service.nightly import Nightly
 
 NIGHTLY = "nightly"
 ON_RELEASE = "on-release"
-HEARTBEAT_S = 30
-SILENT_S = 120  # a run that sent no sign of life for this long has died
+HEARTBEAT_S = 30  # between a run's signs of life
+SILENT_S = 120  # a run that gave none for this long has died
 
 
 def read_deployments() -> list[dict[str, Any]]:
@@ -46,6 +46,7 @@ def build(spec: dict[str, Any], nightly: Nightly) -> RunnerDeployment:
         tags=spec["tags"],
         parameters=parameters,
         schedules=schedules,
+        job_variables={"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S)}},
     )
 
 

@@ -26,7 +26,13 @@ class Nightly:
         return self.videos is not None and self.lake is not None
 
     def checked(self) -> Nightly:
-        """These settings with paths that mean the same in any folder; raises UsageError for what could never run."""
+        """These settings with paths that mean the same in any folder; raises UsageError for what could never run.
+
+        Prefect's environment must have been prepared.
+        """
+        from prefect.client.schemas.schedules import CronSchedule
+        from pydantic import ValidationError
+
         from flows.recipe import Recipe
         from infra.recipe import load_recipe
         from infra.redact import refuse_secrets
@@ -39,8 +45,10 @@ class Nightly:
             ZoneInfo(self.timezone or "UTC")
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise UsageError(f"no time zone {self.timezone!r}; names are like Europe/Berlin") from error
-        if self.cron is not None and len(self.cron.split()) != 5:
-            raise UsageError(f"--cron takes five fields (minute hour day month weekday), not {self.cron!r}")
+        try:
+            CronSchedule(cron=self.cron or "0 2 * * *")
+        except ValidationError as error:
+            raise UsageError(f"--cron takes minute, hour, day, month and weekday, not {self.cron!r}") from error
         return replace(self, videos=_absolute(self.videos), lake=_absolute(self.lake), recipe=_absolute(self.recipe))
 
 

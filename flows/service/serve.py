@@ -21,7 +21,7 @@ def serve(nightly: Nightly, host: str, port: int, limit: int) -> None:
 
     Raises UsageError when a server is configured or running already, or an open address has no password.
     """
-    home = prepare(logging_level="INFO")
+    home = prepare()
     _refuse(home, host)
     if password := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
         os.environ.setdefault("PREFECT_API_AUTH_STRING", password)

@@ -1,14 +1,17 @@
 """The service a data engineer leaves running: schedule, resume, events, verdict, dashboard."""
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
+from guide import Guide
 from service import Service, marked, wait_for
 
 from infra.sample_world.write import write_world
@@ -30,8 +33,16 @@ class Story:
     def __init__(self, folder: Path) -> None:
         self.videos, self.lake = folder / "videos", folder / "lake"
         write_world(str(self.videos), 5, seed=3)
-        plan = ("--videos", str(self.videos), "--lake", str(self.lake), "--cron", "0 3 * * *")
-        self.service = Service(folder, *plan, "--port", "0", *SETTINGS)
+        self.guide = Guide(VIDEOS=str(self.videos), LAKE=str(self.lake), PREFECT_HOME=str(folder / "prefect"))
+        self.service = Service(folder, *self.guide.words("uvr serve")[2:], "--port", "0", *SETTINGS)
+
+    def start(self) -> None:
+        self.service.start()
+        self.guide.environment["PREFECT_API_URL"] = f"{self.service.dashboard}/api"
+
+    def run_now(self) -> str:
+        """Start a run as the guide says; returns its id."""
+        return re.search(r"UUID: (\S+)", self.guide.run("prefect deployment run synthesize-pairs"))[1]
 
     def more_videos(self, count: int) -> None:
         write_world(str(self.videos), count, seed=3)
@@ -47,7 +58,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     story = Story(tmp_path_factory.mktemp("served"))
-    story.service.start()
+    story.start()
     yield story
     story.service.stop()
 
@@ -55,7 +66,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 def test_the_nightly_run_is_on_the_calendar(story: Story) -> None:
     [first, *_] = wait_for("scheduled runs", lambda: story.service.runs("nightly", "SCHEDULED"))
     start = datetime.fromisoformat(first["expected_start_time"])
-    assert (start.hour, start.minute) == (3, 0)
+    local = start.astimezone(ZoneInfo("Europe/Berlin"))
+    assert (local.hour, local.minute) == (2, 0)
     assert start - datetime.now(UTC) < timedelta(days=1)
     assert first["parameters"] | {"recipe": None} == first["parameters"]
     assert first["parameters"]["lake"] == str(story.lake)
@@ -63,7 +75,7 @@ def test_the_nightly_run_is_on_the_calendar(story: Story) -> None:
 
 def test_a_run_survives_its_runner_and_its_release_is_trained_on_once(story: Story) -> None:
     service = story.service
-    run = service.run(NIGHTLY)
+    run = story.run_now()
     story.wait_for_parts(4)
     committed = parts(story.lake)
     service.kill("flows.service.runner")
@@ -102,7 +114,7 @@ def test_new_videos_are_all_that_the_next_run_does(story: Story) -> None:
     service.kill("flows.cli")
     wait_for("all to end", lambda: not list(marked(service.mark)), 30)
     committed = parts(story.lake)
-    service.start()
+    story.start()
     service.wait_until(run, "COMPLETED")
     assert before.items() <= committed.items() <= parts(story.lake).items()
     assert len(story.releases()) == 2
@@ -116,13 +128,13 @@ def test_a_cancelled_run_stops_its_workers_and_leaves_a_lake_that_goes_on(story:
     ]
     run = service.run(NIGHTLY, overrides=other)
     story.wait_for_parts(2)
-    service.post(f"/flow_runs/{run}/set_state", state={"type": "CANCELLING"}, force=False)
+    story.guide.run("prefect flow-run cancel", RUN=run)
     service.wait_until(run, "CANCELLED", 40)
     wait_for(
         "Ray to end", lambda: not [p for p in marked(service.mark) if "ray" in p.name() or "engine" in p.cmdline()]
     )
     committed = parts(story.lake)
-    service.post(f"/flow_runs/{run}/set_state", state={"type": "SCHEDULED"}, force=True)  # the dashboard's Retry
+    story.guide.run("prefect flow-run retry", RUN=run)
     service.wait_until(run, "COMPLETED")
     assert committed.items() <= parts(story.lake).items()
 
@@ -171,3 +183,17 @@ def test_no_secret_reaches_the_dashboard(story: Story) -> None:
     logs = wait_for("its log", lambda: story.service.post("/logs/filter", logs={"flow_run_id": {"any_": [run]}}))
     assert any("carries credentials" in entry["message"] for entry in logs)
     assert not [entry for entry in logs if "hunter2" in entry["message"]]
+
+
+def test_every_command_of_the_guide_works(story: Story) -> None:
+    """Those that the story above had no use for."""
+    guide, manifest = story.guide, story.releases()[0]
+    assert "expected" in guide.run("uvr plan")
+    assert "Completed" in guide.run("prefect flow-run ls") or "COMP" in guide.run("prefect flow-run ls")
+    assert "captions" in guide.run("uvr status")
+    guide.run("uvr quarantine")
+    assert "R@1" in guide.run("uvr release list")
+    again = guide.run("prefect deployment run train-and-eval", MANIFEST=str(manifest))
+    story.service.wait_until(re.search(r"UUID: (\S+)", again)[1], "COMPLETED")
+    elsewhere = ("prefect work-pool", "uvr deploy", "prefect worker")  # see test_deploy.py
+    assert [line for line in guide.not_run() if not line.startswith(elsewhere)] == []

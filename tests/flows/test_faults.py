@@ -1,0 +1,59 @@
+"""Faults that strike a whole run from outside, by the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from service import wait_for
+
+from infra.sample_world.write import write_world
+from shards.manifest import verify
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"this user may not mount a small disk: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_is_waited_out_and_a_second_run_is_turned_away(disk: Path, tmp_path: Path) -> None:
+    videos = write_world(str(tmp_path / "videos"), 4, seed=3)
+    lake, log = disk / "lake", tmp_path / "run.log"
+    command = [sys.executable, "-m", "flows.cli", "run", "--videos", videos, "--lake", str(lake)]
+    settings = ["--set", f"run.retry_delays_s={[2] * 30}", "--set", "run.wait_s=1"]
+    environment = {**os.environ, "PREFECT_HOME": str(tmp_path / "prefect")}
+    with log.open("wb") as out:
+        run = subprocess.Popen([*command, *settings], env=environment, stdout=out, stderr=out)
+    wait_for("the first part", lambda: list(lake.glob("stages/scan-*/parts/unit-*")))
+    ballast = disk / "ballast"
+    with ballast.open("wb") as file:
+        file.write(bytes(os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize - 4096))
+
+    other = {**environment, "PREFECT_HOME": str(tmp_path / "other")}
+    second = subprocess.run([*command, *settings], env=other, capture_output=True, text=True)
+    assert second.returncode == 1
+    assert "the lake is in use by process" in second.stderr.splitlines()[-1]
+
+    wait_for("the run to say so", lambda: "no space left on" in log.read_text())
+    assert "trying again later" in log.read_text()
+    ballast.unlink()
+    assert run.wait(240) == 0, log.read_text()
+    verify(log.read_text().splitlines()[-1])
+    status = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "status", "--lake", str(lake), "--json"], capture_output=True, check=True
+    )
+    assert not [s for s in json.loads(status.stdout)["stages"] if s["quarantined"] or s["pending"]]
