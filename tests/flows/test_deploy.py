@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from guide import Guide
+from guide import README, Guide
 from service import marked, wait_for
 
 from flows.service.server import start_server
@@ -31,7 +31,10 @@ def test_a_worker_of_a_pool_runs_what_was_deployed(server: str, tmp_path: Path) 
     places = {"VIDEOS": str(tmp_path / "videos"), "LAKE": str(tmp_path / "lake"), "HOME": str(tmp_path)}
     guide = Guide(**places, PREFECT_API_URL=server, UVR_TEST_MARK=mark, PREFECT_WORKER_QUERY_SECONDS="2")
     guide.run("prefect work-pool create")
-    assert "synthesize-pairs/nightly is registered" in guide.run("uvr deploy")
+    prefects_own = ["prefect", "--no-prompt", "deploy", "--all", "--prefect-file", "infra/prefect.yaml"]
+    variables = {**guide.environment, "UVR_WORK_POOL": "videos"}
+    subprocess.run(prefects_own, env=variables, cwd=README.parent, capture_output=True, check=True)
+    assert "synthesize-pairs/nightly is registered" in guide.run("uvr deploy")  # over what is there
     worker = subprocess.Popen(
         guide.words("prefect worker start"), env=guide.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

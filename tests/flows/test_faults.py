@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -31,23 +32,23 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_waited_out_and_a_second_run_is_turned_away(disk: Path, tmp_path: Path) -> None:
-    videos = write_world(str(tmp_path / "videos"), 4, seed=3)
+    videos = write_world(str(tmp_path / "videos"), 8, seed=3)
     lake, log = disk / "lake", tmp_path / "run.log"
     command = [sys.executable, "-m", "flows.cli", "run", "--videos", videos, "--lake", str(lake)]
     settings = ["--set", f"run.retry_delays_s={[2] * 30}", "--set", "run.wait_s=1"]
     environment = {**os.environ, "PREFECT_HOME": str(tmp_path / "prefect")}
     with log.open("wb") as out:
         run = subprocess.Popen([*command, *settings], env=environment, stdout=out, stderr=out)
-    wait_for("the first part", lambda: list(lake.glob("stages/scan-*/parts/unit-*")))
-    ballast = disk / "ballast"
-    with ballast.open("wb") as file:
-        file.write(bytes(os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize - 4096))
-
+    wait_for("the first part", lambda: list(lake.glob("stages/probe-*/parts/unit-*")))
     other = {**environment, "PREFECT_HOME": str(tmp_path / "other")}
     second = subprocess.run([*command, *settings], env=other, capture_output=True, text=True)
     assert second.returncode == 1
     assert "the lake is in use by process" in second.stderr.splitlines()[-1]
 
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):  # until nothing is left
+            continue
     wait_for("the run to say so", lambda: "no space left on" in log.read_text())
     assert "trying again later" in log.read_text()
     ballast.unlink()
