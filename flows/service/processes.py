@@ -76,6 +76,8 @@ class KeptAlive:
         self.process.wait()
 
     def _launch(self) -> str:
+        if self.log:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
         log = self.log.open("ab") if self.log else None
         # In a session of its own, so that Ctrl-C reaches the parent alone, which then ends its children in order.
         self.process = subprocess.Popen(

@@ -19,7 +19,7 @@ LOG_NAME = "server.log"
 
 
 def start_server(home: Path, host: str = "127.0.0.1", port: int = 0, whole: bool = False) -> tuple[KeptAlive, str]:
-    """Start a server that keeps its database in `home`; returns it and its API's URL.
+    """Start a server with its log in `home`, which PREFECT_HOME must name; returns it and its API's URL.
 
     `port` 0 takes any free one, and keeps it when the server has to be started again. A `whole` server
     has the dashboard, the scheduler and the automations; else it only keeps track of runs. Raises

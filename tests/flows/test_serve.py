@@ -111,10 +111,12 @@ def test_new_videos_are_all_that_the_next_run_does(story: Story) -> None:
     story.wait_for_parts(2)
     service.kill("flows.service.server")
     story.wait_for_parts(2)
+    automations = [known["id"] for known in service.post("/automations/filter")]
     service.kill("flows.cli")
     wait_for("all to end", lambda: not list(marked(service.mark)), 30)
     committed = parts(story.lake)
     story.start()
+    assert [known["id"] for known in service.post("/automations/filter")] == automations, "they remember what they did"
     service.wait_until(run, "COMPLETED")
     assert before.items() <= committed.items() <= parts(story.lake).items()
     assert len(story.releases()) == 2
