@@ -9,6 +9,7 @@ import base64
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -67,7 +68,8 @@ class LiveProgress:
         self._posted: dict[str, tuple[float, str]] = {}
         self._ids: dict[str, UUID] = {}
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._post_often, name="live-progress", daemon=True)
+        context = copy_context()  # which server to talk to is part of it
+        self._thread = threading.Thread(target=context.run, args=(self._post_often,), name="live-progress", daemon=True)
 
     def __enter__(self) -> LiveProgress:
         self._thread.start()

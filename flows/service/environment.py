@@ -25,6 +25,7 @@ def prepare(logging_level: str = "CRITICAL") -> Path:
     defaults = {
         "PREFECT_HOME": str(Path(".prefect").resolve()),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",  # one that Prefect starts by itself would outlive a kill
         "DO_NOT_TRACK": "1",
         # What went wrong is said once, by the command line; the server keeps the full log.
         "PREFECT_LOGGING_LEVEL": logging_level,

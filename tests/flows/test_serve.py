@@ -106,12 +106,12 @@ def test_new_videos_are_all_that_the_next_run_does(story: Story) -> None:
     """Meanwhile the server is killed, then the whole service with its runs."""
     service = story.service
     story.more_videos(7)
+    automations = [known["id"] for known in service.post("/automations/filter")]
     before = parts(story.lake)
     run = service.run(NIGHTLY)
     story.wait_for_parts(2)
     service.kill("flows.service.server")
     story.wait_for_parts(2)
-    automations = [known["id"] for known in service.post("/automations/filter")]
     service.kill("flows.cli")
     wait_for("all to end", lambda: not list(marked(service.mark)), 30)
     committed = parts(story.lake)
