@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -143,9 +144,8 @@ def picture(name: str, data: bytes, kind: str) -> str:
     return f"![{name}](data:image/{kind};base64,{base64.b64encode(data).decode()})"
 
 
-def show_lake(tables: Tables) -> list[Counts]:
-    """Show where the rows of a lake are: the funnel, and what was quarantined and why."""
-    counts = lakes.funnel(tables)
+def show_lake(tables: Tables, counts: Sequence[Counts]) -> dict[str, int]:
+    """Show where the rows of a lake are: the funnel, and what was quarantined and why; returns rows by reason."""
     numbers = "\n".join(
         f"| {c.name} | {c.in_} | {c.out} | {c.dropped} | {c.quarantined} | {c.pending} | {c.seconds:.1f} |"
         for c in counts
@@ -156,10 +156,10 @@ def show_lake(tables: Tables) -> list[Counts]:
     show_markdown(
         "funnel", f"# Funnel\n\n{picture('funnel', draw_funnel(counts), 'png')}\n\n{table}", "Where every row went"
     )
-    bad = lakes.quarantined(tables)
+    bad = [row for stage in counts if stage.quarantined for row in lakes.quarantined(tables, stage.name)]
     rows = [{name: short(row[name]) for name in ("stage", "source", "key", "reason", "error")} for row in bad]
     show_table("quarantined", rows[:TABLE_ROWS], f"{len(bad)} rows could not be done; `uvr quarantine` lists them all")
-    return counts
+    return dict(Counter(row["reason"] for row in bad).most_common())
 
 
 def show_release(release: Manifest) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from rich.table import Table
 from eval.promotion import points
 from eval.verdict import Verdict
 from infra import lake as lakes
+from infra.store import Store
 from infra.tables import Counts
 from shards import manifest as manifests
 
@@ -40,11 +40,10 @@ def print_funnel(counts: Iterable[Counts]) -> None:
 
 def print_release(lake: str, manifest: str) -> None:
     """The funnel that led to a release, what went wrong, what it lacks, and last where it is."""
-    with lakes.open_tables(lake) as tables:
-        print_funnel(lakes.funnel(tables))
-        reasons = Counter(row["reason"] for row in lakes.quarantined(tables))
-    if reasons:
-        listed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    run = lakes.load_record(Store(lake))
+    print_funnel(run.funnel)
+    if run.quarantined:
+        listed = ", ".join(f"{count} {reason}" for reason, count in run.quarantined.items())
         print(f"quarantined: {listed} (see `uvr quarantine --lake {lake}`)")
     if missing := manifests.load_manifest(manifest).facts["shortage"]:
         tasks = ", ".join(f"{task} {count}" for task, count in missing.items())

@@ -19,7 +19,7 @@ from flows.steps import step
 from infra.budget import Spending
 from infra.engine import Run, run_stage
 from infra.errors import RunFailed, UvrError
-from infra.lake import RunRecord, requeue, save_record
+from infra.lake import RunRecord, funnel, requeue, save_record
 from infra.lease import hold_lease
 from infra.pool import Pool
 from infra.progress import Progress
@@ -61,12 +61,12 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
         tables = held.enter_context(Tables(store, links))
         run = Run(store, lease, pool, tables, progress, settings.run.min_yield, spending)
         try:
-            manifest = _run_chain(run, settings, stages, links[1:])
+            manifest, counts = _run_chain(run, settings, stages, links[1:])
         except UvrError:
-            show_lake(tables)
+            show_lake(tables, funnel(tables))
             raise
-        show_lake(tables)
-        save_record(store, RunRecord(tuple(links), asdict(settings), manifest))
+        quarantined = show_lake(tables, counts)
+        save_record(store, RunRecord(tuple(links), asdict(settings), manifest, tuple(counts), quarantined))
     release = load_manifest(manifest)
     ensure_contact_sheet(release)
     show_release(release)
@@ -75,7 +75,7 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
     return manifest
 
 
-def _run_chain(run: Run, recipe: Recipe, stages: Sequence[Stage], links: Sequence[Link]) -> str:
+def _run_chain(run: Run, recipe: Recipe, stages: Sequence[Stage], links: Sequence[Link]) -> tuple[str, list[Counts]]:
     """Every stage, then the release; each is a task run that is tried again when its failure may pass."""
     sources = run.tables.counts(SOURCES)
     run.progress.begin(SOURCES, sources.in_, sources.in_)
@@ -84,7 +84,7 @@ def _run_chain(run: Run, recipe: Recipe, stages: Sequence[Stage], links: Sequenc
     delays = recipe.run.retry_delays_s
     for stage, link in zip(stages, links, strict=True):
         counts.append(step(stage.name, partial(run_stage, run, stage, link), delays))
-    return f"{run.store.url}/{step('publish', partial(_publish, run, recipe, counts), delays)}"
+    return f"{run.store.url}/{step('publish', partial(_publish, run, recipe, counts), delays)}", counts
 
 
 def _publish(run: Run, recipe: Recipe, counts: Sequence[Counts]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import duckdb
@@ -23,11 +23,13 @@ RUN_RECORD = "run.json"
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The chain of the last run and the release it published, if it got that far."""
+    """The chain of the last run and, if it got that far, the release it published and the counts that led to it."""
 
     links: tuple[Link, ...]
     recipe: dict[str, Any]
     release: str | None = None
+    funnel: tuple[Counts, ...] = ()
+    quarantined: dict[str, int] = field(default_factory=dict)  # rows by reason
 
 
 def save_record(store: Store, record: RunRecord) -> None:
@@ -42,7 +44,9 @@ def load_record(store: Store) -> RunRecord:
     except FileNotFoundError as error:
         raise UsageError(f"{store.url} is not a lake: no run has begun there (see `uvr run`)") from error
     links = [{**link, "columns": tuple(link["columns"]), "needs": tuple(link["needs"])} for link in body["links"]]
-    return RunRecord(tuple(Link(**link) for link in links), body["recipe"], body["release"])
+    funnel = tuple(Counts(**counts) for counts in body.get("funnel", ()))
+    chain = tuple(Link(**link) for link in links)
+    return RunRecord(chain, body["recipe"], body["release"], funnel, body.get("quarantined", {}))
 
 
 def open_tables(lake: str) -> Tables:

@@ -58,6 +58,8 @@ def prefect_server() -> Iterator[None]:
         from prefect.events.worker import EventsWorker
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
+        if server is not None:
+            server.wait_until_ready()  # the imports above took as long
         with temporary_settings({PREFECT_API_URL: url}):
             yield
             EventsWorker.drain_all(timeout=EVENTS_S)

@@ -52,30 +52,26 @@ class KeptAlive:
     """
 
     def __init__(self, module: str, arguments: Sequence[str], log: Path | None = None) -> None:
-        """`log` gets what the child writes to standard error; without one the parent's does."""
+        """Starts the child; `log` gets what it writes to standard error, without one the parent's does."""
         self.module = module
         self.command = [sys.executable, "-m", module, str(os.getpid()), *arguments]
         self.log = log
-        self.process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
 
-    def start(self) -> str:
-        """Start the child and keep it alive; returns the line it said when it was ready.
+        self._launch()
 
-        Raises RunFailed when it does not become ready.
-        """
-        said = self._launch()
+    def wait_until_ready(self) -> None:
+        """Wait for the child and keep it alive from now on; raises RunFailed when it does not become ready."""
+        self._hear()
         threading.Thread(target=self._keep, name=f"keep-{self.module}", daemon=True).start()
-        return said
 
     def stop(self) -> None:
         """End the child for good."""
         self._stopping.set()
-        assert self.process is not None
         self.process.kill()
         self.process.wait()
 
-    def _launch(self) -> str:
+    def _launch(self) -> None:
         if self.log:
             self.log.parent.mkdir(parents=True, exist_ok=True)
         log = self.log.open("ab") if self.log else None
@@ -85,22 +81,23 @@ class KeptAlive:
         )
         if log:
             log.close()
+
+    def _hear(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as ready:
             said = ready.readline().decode().strip()
         if not said:
             where = f"; see {self.log}" if self.log else ""
             raise RunFailed(f"{self.module} did not start (exit code {self.process.wait()}){where}")
-        return said
 
     def _keep(self) -> None:
         while True:
-            assert self.process is not None
             self.process.wait()
             if self._stopping.wait(RESTART_AFTER_S):
                 return
             print(f"{self.module} ended unexpectedly; starting it again", file=sys.stderr, flush=True)
             try:
                 self._launch()
+                self._hear()
             except RunFailed as error:
                 print(error, file=sys.stderr, flush=True)

@@ -30,13 +30,14 @@ def serve(nightly: Nightly, host: str, port: int, limit: int) -> None:
         signal.signal(number, lambda *_: stop.set())
     server, url = start_server(home, host, port, whole=True)
     try:
+        server.wait_until_ready()
         os.environ["PREFECT_API_URL"] = url
         os.environ.setdefault("PREFECT_RUNNER_POLL_FREQUENCY", "2")
         from flows.service.runner import arguments
 
         runner = KeptAlive("flows.service.runner", arguments(nightly, limit))
         try:
-            runner.start()
+            runner.wait_until_ready()
             served = home / SERVED_NAME
             served.write_text(json.dumps({"pid": os.getpid(), "url": url}))
             _greet(nightly, url)

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from flows.service.processes import KeptAlive, end_with_parent, say_ready
-from infra.errors import RunFailed, UsageError
+from infra.errors import UsageError
 
 LOG_NAME = "server.log"
 
@@ -23,7 +23,7 @@ def start_server(home: Path, host: str = "127.0.0.1", port: int = 0, whole: bool
 
     `port` 0 takes any free one, and keeps it when the server has to be started again. A `whole` server
     has the dashboard, the scheduler and the automations; else it only keeps track of runs. Raises
-    UsageError when the port is taken, RunFailed when the server does not start.
+    UsageError when the port is taken. It takes some seconds until `wait_until_ready`.
     """
     try:
         with socket.create_server((host, port)) as probe:
@@ -31,10 +31,6 @@ def start_server(home: Path, host: str = "127.0.0.1", port: int = 0, whole: bool
     except OSError as error:
         raise UsageError(f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port") from error
     server = KeptAlive(__name__, [host, str(port), "whole" if whole else "runs"], home / LOG_NAME)
-    try:
-        server.start()
-    except RunFailed as error:
-        raise RunFailed(f"the Prefect server did not start; see {home / LOG_NAME}") from error
     return server, f"http://{host}:{port}/api"
 
 

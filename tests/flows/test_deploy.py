@@ -21,6 +21,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     server, url = start_server(tmp_path / "prefect", whole=True)
+    server.wait_until_ready()
     yield url
     server.stop()
 
