@@ -110,11 +110,9 @@ def _settled(tables: Tables, link: Link) -> list[Row]:
             f"SELECT * EXCLUDE parent, {group} AS parent, 1.0::DOUBLE / count(*) OVER (PARTITION BY {group}) AS weight "
             f"FROM out_{before.name}"
         )
-    known = [row["column_name"] for row in tables.query(f"DESCRIBE settled_{link.name}")]
-    tokens = "coalesce(p.tokens, 0)" if "tokens" in known else "0"
     return tables.query(
         f"SELECT i.source, coalesce({task}, '') AS task, i.weight, p.status = 'out' AS out, p.seconds, "
-        f"{tokens} AS tokens, [{', '.join(paths)}] AS paths "
+        f"p.tokens, [{', '.join(paths)}] AS paths "
         f"FROM settled_{link.name} p JOIN ({members}) i ON p.parent = i.parent"
     )
 

@@ -9,12 +9,11 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pyarrow.parquet as pq
 import pytest
+from service import marked
 
 from infra.sample_world.write import write_world
 from shards.manifest import load_manifest, verify
@@ -64,16 +63,7 @@ class Runs:
             time.sleep(0.02)
 
     def left_behind(self) -> list[str]:
-        return [" ".join(p.cmdline())[:120] for p in _marked(self.mark)]
-
-
-def _marked(mark: str) -> Iterator[psutil.Process]:
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("UVR_TEST_MARK") == mark and process.status() != psutil.STATUS_ZOMBIE:
-                yield process
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
+        return [" ".join(p.cmdline())[:120] for p in marked(self.mark)]
 
 
 def _assert_gone(runs: Runs, seconds: float = 30.0) -> None:
