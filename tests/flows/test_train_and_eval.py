@@ -85,6 +85,21 @@ def test_the_first_is_promoted_and_its_equal_is_not(judged: Path) -> None:
     assert read_champion(store) == first
 
 
+def test_of_a_burst_only_the_latest_release_is_trained_on(lake: Path) -> None:
+    from flows.train_and_eval import train_and_eval
+
+    (lake / "published").mkdir()
+    for name in ("00000004-r1", "00000009-r2"):
+        (lake / "published" / f"{name}.json").write_text("{}")
+    before = files(lake)
+    manifest, recipe = f"{lake}/releases/r1/manifest.json", f"{lake}/recipe.toml"
+    state = train_and_eval(manifest, str(lake / "models" / "new"), recipe, return_state=True)
+    assert (state.name, "r2 landed after r1" in str(state.message)) == ("Superseded", True)
+    assert files(lake) == before
+    run(lake, "r2")
+    run(lake, "r1", "run.burst=every")
+
+
 def test_a_repeat_does_nothing(lake: Path) -> None:
     before = files(lake)
     run(lake, "r1")
@@ -156,7 +171,7 @@ def test_a_damaged_champion_and_other_settings_in_its_folder_are_refused(lake: P
 
 def test_a_lake_in_use_and_a_release_outside_a_lake_are_refused(lake: Path, tmp_path: Path) -> None:
     with hold_lease(Store(str(lake / "models"))), pytest.raises(LakeBusy):
-        run(lake, "r1")
+        run(lake, "r1", "run.wait_s=0")
     shutil.copytree(lake / "releases/r1", tmp_path / "lone")
     from flows.train_and_eval import train_and_eval
 

@@ -19,7 +19,7 @@ from infra.stage import Row
 from infra.store import Store
 from infra.workspace import LakeWorkspace
 from shards.layout import Layout
-from shards.manifest import load_manifest, publish, verify
+from shards.manifest import load_manifest, publish, published, verify
 from shards.reader import read_pairs
 from shards.split import val_videos
 from shards.writer import FACTS, MEDIA, Pack
@@ -69,6 +69,15 @@ def test_a_release_is_the_same_bytes_wherever_it_is_made(tmp_path: Path, manifes
     )
     for path in Path(manifest).parent.iterdir():
         assert path.read_bytes() == (Path(again).parent / path.name).read_bytes(), path.name
+
+
+def test_releases_are_known_in_the_order_of_their_first_publication(manifest: str) -> None:
+    store = Store(str(Path(manifest).parents[2]))
+    [only] = published(store)
+    assert only == load_manifest(manifest).release_id
+    store.write("published/00000009-later.json", b"{}")
+    store.write("published/00000004-between.json", b"{}")
+    assert published(store) == [only, "between", "later"]
 
 
 def test_plain_webdataset_and_plain_tar_read_it(manifest: str) -> None:
