@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+
+import httpx
 
 from flows.service.server import start_server
 
 EVENTS_S = 10.0  # for the last events to reach the server
+HEALTH_S = 5.0  # for a server to say that it is there
 SERVED_NAME = "serve.json"  # in Prefect's home while `uvr serve` runs
 
 
@@ -71,10 +72,8 @@ def prefect_server() -> Iterator[None]:
 def served_url(home: Path) -> str | None:
     """The API of the `uvr serve` that uses this home now, if any."""
     try:
-        served = json.loads((home / SERVED_NAME).read_text())
-        os.kill(served["pid"], 0)
-        address = urlsplit(served["url"])
-        socket.create_connection((address.hostname, address.port), timeout=1).close()
-    except (FileNotFoundError, ProcessLookupError, ConnectionError, TimeoutError):
+        url = str(json.loads((home / SERVED_NAME).read_text())["url"])
+        answer = httpx.get(f"{url}/health", timeout=HEALTH_S, trust_env=False)  # never by way of a proxy
+        return url if answer.text == "true" else None
+    except (FileNotFoundError, httpx.TransportError):  # none was started, or it is gone
         return None
-    return str(served["url"])

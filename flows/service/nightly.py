@@ -46,7 +46,8 @@ class Nightly:
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise UsageError(f"no time zone {self.timezone!r}; names are like Europe/Berlin") from error
         try:
-            CronSchedule(cron=self.cron or "0 2 * * *")
+            if self.cron is not None:
+                CronSchedule(cron=self.cron)
         except ValidationError as error:
             raise UsageError(f"--cron takes minute, hour, day, month and weekday, not {self.cron!r}") from error
         return replace(self, videos=_absolute(self.videos), lake=_absolute(self.lake), recipe=_absolute(self.recipe))

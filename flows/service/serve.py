@@ -39,7 +39,7 @@ def serve(nightly: Nightly, host: str, port: int, limit: int) -> None:
         try:
             runner.wait_until_ready()
             served = home / SERVED_NAME
-            served.write_text(json.dumps({"pid": os.getpid(), "url": url}))
+            served.write_text(json.dumps({"url": url}))
             _greet(nightly, url)
             stop.wait()
             served.unlink()
