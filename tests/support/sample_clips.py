@@ -1,7 +1,9 @@
 """Little videos with known content, and the front of the chain as one call."""
 
+import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -35,6 +37,14 @@ def mixed(a: Frames, b: Frames) -> Frames:
     return [((1 - s) * x + s * y).astype(np.uint8) for s, x, y in zip(shares, a, b, strict=True)]
 
 
+@contextmanager
+def _own_priority() -> Iterator[None]:
+    """Undo what SVT-AV1 does to a process of root: it makes it real-time, and with it all that the process starts."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    yield
+    os.sched_setscheduler(0, policy, parameters)
+
+
 def write_video(
     path: Path,
     frames: Sequence[NDArray[np.uint8]],
@@ -46,7 +56,7 @@ def write_video(
     options: dict[str, str] | None = None,
 ) -> Path:
     """Encode RGB frames with any codec; `times_ms` makes the rate variable, `rotation_deg` is clockwise."""
-    with av.open(str(path), "w") as output:
+    with _own_priority(), av.open(str(path), "w") as output:
         stream = output.add_stream(codec, rate=fps, options=options or {})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
