@@ -46,12 +46,13 @@ def build(spec: dict[str, Any], nightly: Nightly) -> RunnerDeployment:
         tags=spec["tags"],
         parameters=parameters,
         schedules=schedules,
-        job_variables={"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S)}},
     )
 
 
 def register(deployment: RunnerDeployment, spec: dict[str, Any], pool: str | None = None) -> str:
     """Register a deployment and its triggers; returns `flow name/deployment name`."""
+    if pool is not None:
+        deployment.job_variables = {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S)}}
     deployment_id = cast(UUID, deployment.apply(work_pool_name=pool))  # not awaited, so no coroutine
     with get_client(sync_client=True) as client:
         for facts in spec.get("triggers", ()):
