@@ -7,7 +7,8 @@ from typing import Any
 
 from prefect.events import emit_event
 
-from eval.verdict import Verdict
+from eval.verdict import Verdict, read_verdict
+from infra.store import Store
 from shards.manifest import Manifest
 
 SHARDS_LANDED = "uvr.shards.landed"
@@ -15,12 +16,13 @@ MODEL_PROMOTED = "uvr.model.promoted"
 MODEL_REJECTED = "uvr.model.rejected"
 
 
-def announce_release(release: Manifest) -> None:
-    """Emit `uvr.shards.landed` with the manifest's path and counts.
+def announce_release(lake: Store, release: Manifest) -> None:
+    """Emit `uvr.shards.landed` with the manifest's path and counts, unless the release has its verdict already.
 
     Whoever trains on it does so once, however often this is called.
     """
-    _emit(SHARDS_LANDED, release, _counts(release))
+    if read_verdict(lake, release.release_id) is None:
+        _emit(SHARDS_LANDED, release, _counts(release))
 
 
 def announce_verdict(release: Manifest, verdict: Verdict) -> None:

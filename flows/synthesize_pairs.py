@@ -71,7 +71,7 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
     ensure_contact_sheet(release)
     show_release(release)
     show_links({"release": manifest, "lake": store.url})
-    announce_release(release)
+    announce_release(store, release)
     return manifest
 
 

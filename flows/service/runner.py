@@ -26,12 +26,12 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.runner import Runner
 from prefect.states import AwaitingRetry, Cancelled, Crashed
 
-from eval.verdict import read_verdict
+from flows.events import announce_release
 from flows.service.deployments import ON_RELEASE, build, read_deployments, register
 from flows.service.nightly import Nightly
 from flows.service.processes import end_with_parent, say_ready
 from infra.store import Store
-from shards.manifest import published
+from shards.manifest import load_manifest, published
 
 MAX_STARTS = 5  # of one run: what took its process down that often would do it again
 MISSED = "Missed while nothing was serving; a later run does the same work."
@@ -77,13 +77,13 @@ def pick_up(client: SyncPrefectClient, deployments: Sequence[UUID]) -> None:
 
 
 def catch_up(client: SyncPrefectClient, deployment: UUID, lake: str) -> None:
-    """Start training on the latest release of a lake if its event was lost: nobody was there, or the server died."""
+    """Announce the latest release of a lake again if its event was lost: nobody was there, or the server died."""
     store = Store(lake)
-    if not (releases := published(store)) or read_verdict(store, releases[-1]):
+    if not (releases := published(store)):
         return
     manifest = f"{store.url}/releases/{releases[-1]}/manifest.json"
     if manifest not in [run.parameters.get("manifest") for run in _runs(client, [deployment], list(StateType))]:
-        client.create_flow_run_from_deployment(deployment, parameters={"manifest": manifest}, idempotency_key=manifest)
+        announce_release(store, load_manifest(manifest))
 
 
 def _runs(client: SyncPrefectClient, deployments: Sequence[UUID], types: list[StateType]) -> list[FlowRun]:
