@@ -13,8 +13,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from guide import Guide
 from service import Service, marked, wait_for
+from toy_release import toy_pairs, write_release
 
 from infra.sample_world.write import write_world
+from infra.store import Store
 from shards.manifest import verify
 
 pytestmark = pytest.mark.slow
@@ -185,6 +187,21 @@ def test_no_secret_reaches_the_dashboard(story: Story) -> None:
     logs = wait_for("its log", lambda: story.service.post("/logs/filter", logs={"flow_run_id": {"any_": [run]}}))
     assert any("carries credentials" in entry["message"] for entry in logs)
     assert not [entry for entry in logs if "hunter2" in entry["message"]]
+
+
+def test_a_release_that_nobody_heard_of_is_trained_on_when_the_service_starts(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    (lake / "releases" / "toy").mkdir(parents=True)
+    write_release(lake / "releases" / "toy", toy_pairs())
+    Store(str(lake)).write("published/00000001-toy.json", b"{}")
+    service = Service(tmp_path, "--videos", str(tmp_path), "--lake", str(lake), "--port", "0", *SETTINGS)
+    service.start()
+    try:
+        [training] = wait_for("train-and-eval to start", lambda: service.runs("on-release"))
+        service.wait_until(training["id"], "COMPLETED")
+        assert (lake / "releases" / "toy" / "verdict.json").exists()
+    finally:
+        service.stop()
 
 
 def test_every_command_of_the_guide_works(story: Story) -> None:
