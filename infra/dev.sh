@@ -35,6 +35,6 @@ check() {
 case "${1:-}" in
   setup) setup ;;
   demo) setup; shift; exec .venv/bin/uvr demo "$@" ;;
-  test) setup; shift; check; exec .venv/bin/pytest -n 2 --dist loadfile "$@" ;;
+  test) setup; shift; check; exec .venv/bin/pytest "$@" ;;
   *) echo "usage: bash infra/dev.sh demo | test | setup" >&2; exit 2 ;;
 esac
