@@ -1,6 +1,6 @@
 """What a run shows of itself in Prefect's dashboard: live progress, pictures, tables and links.
 
-Showing is a courtesy: a server that does not answer must neither stop a run nor slow it down.
+Showing is a courtesy: a server that does not answer must not stop a run.
 """
 
 from __future__ import annotations
@@ -117,8 +117,12 @@ def _courteously(post: Callable[[], object]) -> None:
 
 def _create(key: str, kind: str, data: str, description: str) -> None:
     artifact = Owner.here().artifact(key, kind, data, description)
-    with get_client(sync_client=True) as client:
-        _courteously(lambda: client.create_artifact(artifact))
+
+    def post() -> None:
+        with get_client(sync_client=True) as client:
+            client.create_artifact(artifact)
+
+    _courteously(post)
 
 
 def show_markdown(key: str, markdown: str, description: str) -> None:

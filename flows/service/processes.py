@@ -57,7 +57,6 @@ class KeptAlive:
         self.command = [sys.executable, "-m", module, str(os.getpid()), *arguments]
         self.log = log
         self._stopping = threading.Event()
-
         self._launch()
 
     def wait_until_ready(self) -> None:

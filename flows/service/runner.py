@@ -1,4 +1,4 @@
-"""The process that starts runs when they are due: `python -m flows.service.runner PARENT PLAN`.
+"""The process that starts runs when they are due: `python -m flows.service.runner PARENT NIGHTLY LIMIT`.
 
 It registers the deployments, picks up the runs that its predecessor left behind, then polls.
 """
