@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -20,16 +20,16 @@ from infra.budget import Spending
 from infra.engine import Run, run_stage
 from infra.errors import RunFailed, UvrError
 from infra.lake import RunRecord, funnel, requeue, save_record
-from infra.lease import hold_lease
+from infra.lease import Lease, hold_lease
 from infra.pool import Pool
 from infra.progress import Progress
 from infra.recipe import load_recipe
 from infra.redact import refuse_secrets
-from infra.stage import Stage
+from infra.stage import Outcome, Stage
 from infra.store import Store
 from infra.tables import SOURCES, Counts, Link, Tables, chain_links, status_row, write_listing
 from shards.contact_sheet import ensure_contact_sheet
-from shards.manifest import load_manifest, publish
+from shards.manifest import Manifest, load_manifest, publish
 from synth.ingest import list_sources
 from synth.tasks import quotas, shortage
 
@@ -46,18 +46,19 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
     refuse_secrets(videos, lake)
     settings = load_recipe(Recipe, recipe, overrides)
     spending = Spending(settings.budget, settings.prices)
-    listed = step("list videos", partial(list_sources, videos), settings.run.retry_delays_s)
+    delays = settings.run.retry_delays_s
+    listed = step("list videos", partial(list_sources, videos), delays)
     store = Store(lake)
     stages = settings.chain()
     links = chain_links(stages)
     with ExitStack() as held:
-        lease = held.enter_context(hold_lease(store, settings.run.wait_s, say))
+        taking = partial(hold_lease, store, settings.run.wait_s, say)
+        lease = step("take the lake", lambda: held.enter_context(taking()), delays)
         live = held.enter_context(LiveProgress())
         progress = held.enter_context(Progress(live))
         pool = held.enter_context(Pool(settings.run.workers, settings.run.ray_address))
-        save_record(store, RunRecord(tuple(links), asdict(settings)))
-        write_listing(store, links[0], listed)
-        requeue(store, lease, links, None, "unreachable")  # a server that was down may be up again
+        record = RunRecord(tuple(links), asdict(settings))
+        step("begin", partial(_begin, store, lease, record, listed), delays)
         tables = held.enter_context(Tables(store, links))
         run = Run(store, lease, pool, tables, progress, settings.run.min_yield, spending)
         try:
@@ -66,13 +67,27 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
             show_lake(tables, funnel(tables))
             raise
         quarantined = show_lake(tables, counts)
-        save_record(store, RunRecord(tuple(links), asdict(settings), manifest, tuple(counts), quarantined))
-    release = load_manifest(manifest)
-    ensure_contact_sheet(release)
+        ended = replace(record, release=manifest, funnel=tuple(counts), quarantined=quarantined)
+        release = step("conclude", partial(_conclude, store, ended), delays)
     show_release(release)
     show_links({"release": manifest, "lake": store.url})
     announce_release(store, release)
     return manifest
+
+
+def _begin(store: Store, lease: Lease, record: RunRecord, listed: Sequence[Outcome]) -> None:
+    """Write down what this run is about to do."""
+    save_record(store, record)
+    write_listing(store, record.links[0], listed)
+    requeue(store, lease, record.links, None, "unreachable")  # a server that was down may be up again
+
+
+def _conclude(store: Store, record: RunRecord) -> Manifest:
+    """Write down what this run did; returns the release it published."""
+    save_record(store, record)
+    release = load_manifest(str(record.release))
+    ensure_contact_sheet(release)
+    return release
 
 
 def _run_chain(run: Run, recipe: Recipe, stages: Sequence[Stage], links: Sequence[Link]) -> tuple[str, list[Counts]]:

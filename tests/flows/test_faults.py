@@ -40,18 +40,18 @@ def test_a_full_disk_is_waited_out_and_a_second_run_is_turned_away(disk: Path, t
     with log.open("wb") as out:
         run = subprocess.Popen([*command, *settings], env=environment, stdout=out, stderr=out)
     wait_for("the first part", lambda: list(lake.glob("stages/probe-*/parts/unit-*")))
-    other = {**environment, "PREFECT_HOME": str(tmp_path / "other")}
-    second = subprocess.run([*command, *settings], env=other, capture_output=True, text=True)
-    assert second.returncode == 1
-    assert "the lake is in use by process" in second.stderr.splitlines()[-1]
-
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(bytes(4096)):  # until nothing is left
             continue
-    wait_for("the run to say so", lambda: "no space left on" in log.read_text())
-    assert "trying again later" in log.read_text()
+    wait_for("the run to say so", lambda: "trying again later" in log.read_text())
+    assert "no space left on" in log.read_text()
     ballast.unlink()
+
+    other = {**environment, "PREFECT_HOME": str(tmp_path / "other")}
+    second = subprocess.run([*command, *settings], env=other, capture_output=True, text=True)
+    assert second.returncode == 1
+    assert "the lake is in use by process" in second.stderr.splitlines()[-1]
     assert run.wait(240) == 0, log.read_text()
     verify(log.read_text().splitlines()[-1])
     status = subprocess.run(

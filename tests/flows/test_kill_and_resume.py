@@ -21,7 +21,7 @@ from shards.manifest import load_manifest, verify
 pytestmark = pytest.mark.slow
 
 VIDEOS = 20
-KILLS = 10
+KILLS = 8
 SETTINGS = ("--set", "layout.shard_pairs=8", "--set", "layout.val_share=0.3")
 
 
@@ -119,7 +119,7 @@ def test_killed_at_many_moments(world: str, uninterrupted: Path, tmp_path: Path)
             _assert_gone(runs)
         kept = runs.parts()
         assert committed.items() <= kept.items()
-    manifest = runs.finish()
+    manifest = runs.finish("--set", "run.workers=3")  # in the end as many as never before
     assert kept.items() <= runs.parts().items(), "a committed unit was done again"
     _assert_nothing_lost_or_twice(tmp_path / "lake")
     assert _release_bytes(manifest) == _release_bytes(uninterrupted)
@@ -136,10 +136,9 @@ def test_a_finished_lake_does_no_work(world: str, uninterrupted: Path, tmp_path:
     assert {p: Path(p).stat().st_mtime_ns for p in before} == before
 
 
-def test_one_worker_and_three_make_the_same_release(world: str, uninterrupted: Path, tmp_path: Path) -> None:
-    for workers in (1, 3):
-        runs = Runs(world, tmp_path / f"lake{workers}", tmp_path / "prefect")
-        assert _release_bytes(runs.finish("--set", f"run.workers={workers}")) == _release_bytes(uninterrupted)
+def test_one_worker_makes_the_same_release(world: str, uninterrupted: Path, tmp_path: Path) -> None:
+    manifest = Runs(world, tmp_path / "lake", tmp_path / "prefect").finish("--set", "run.workers=1")
+    assert _release_bytes(manifest) == _release_bytes(uninterrupted)
 
 
 def test_a_change_redoes_only_what_follows(world: str, uninterrupted: Path, tmp_path: Path) -> None:
