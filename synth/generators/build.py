@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from infra.errors import UsageError
 from synth.generator import Generator
-from synth.generators.measured import MODEL, Measured
+from synth.generators.measured.generator import MODEL, Measured
 
 
 def build_generator(name: str) -> Generator:

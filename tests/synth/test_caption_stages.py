@@ -13,7 +13,7 @@ from infra.stage import Row
 from infra.workspace import LakeWorkspace
 from synth.caption import Captions, caption_row
 from synth.generator import Answer, Request
-from synth.generators.measured import Measured
+from synth.generators.measured.generator import Measured
 from synth.query import Queries, query_row
 from synth.style import PROFILES, Shares, draw_slots
 

@@ -18,7 +18,7 @@ from infra.sample_world.spec import BACKGROUND_COLOURS, THING_COLOURS, Shot, Thi
 from shards.records import CAPTION_KINDS
 from synth.answers import parse_frame_captions, parse_image_query, parse_video_captions, parse_video_query
 from synth.generator import Request
-from synth.generators.measured import Measured
+from synth.generators.measured.generator import Measured
 from synth.style import EDUCATION_LEVELS, PROFILES, READABILITY
 
 SEED, VIDEOS = 31, 60

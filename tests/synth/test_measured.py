@@ -15,9 +15,9 @@ from infra.sample_world.draw import draw_world
 from infra.sample_world.render import render_shot
 from synth.answers import parse_frame_captions, parse_image_query, parse_video_captions, parse_video_query
 from synth.generator import Request
-from synth.generators import colour, faces
-from synth.generators.measure import observe
-from synth.generators.measured import Measured
+from synth.generators.measured import colour, faces
+from synth.generators.measured.generator import Measured
+from synth.generators.measured.measure import observe
 from synth.style import EDUCATION_LEVELS, PROFILES, READABILITY
 
 Frames = NDArray[np.uint8]

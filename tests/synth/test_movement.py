@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from infra.sample_world.path import leg_offset
 from infra.sample_world.spec import STRAIGHT
-from synth.generators.movement import direction, moves
+from synth.generators.measured.movement import direction, moves
 
 TIMES = np.linspace(0, 4, 25)
 

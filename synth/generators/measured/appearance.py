@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from synth.generators import phrases
-from synth.generators.observation import Look, Patch
-from synth.generators.voice import Voice, listed, sentence, with_article
+from synth.generators.measured import phrases
+from synth.generators.measured.observation import Look, Patch
+from synth.generators.measured.voice import Voice, listed, sentence, with_article
 
 SPATIAL: Final = "spatial"
 TEMPORAL: Final = "temporal"

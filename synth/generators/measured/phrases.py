@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from synth.generators.observation import Ground, Look, Move, Observation, Patch, Track
-from synth.generators.voice import Voice, listed, with_article
+from synth.generators.measured.observation import Ground, Look, Move, Observation, Patch, Track
+from synth.generators.measured.voice import Voice, listed, with_article
 
 _COLOURLESS = ("black", "gray", "white")
 DIRECTIONS = {

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.generators import colour
-from synth.generators.forms import form_of
-from synth.generators.observation import Patch
+from synth.generators.measured import colour
+from synth.generators.measured.forms import form_of
+from synth.generators.measured.observation import Patch
 
 MIN_AREA = 0.0025  # share of the frame
 MAX_FOREGROUND = 0.45  # more than this is not a few things before a background

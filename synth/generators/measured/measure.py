@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.media.decode import decode_image, sample_frames
-from synth.generators import camera as global_motion
-from synth.generators import colour, faces, regions, tracks
-from synth.generators.ground import ground
-from synth.generators.observation import Look, Observation, Patch
+from synth.generators.measured import camera as global_motion
+from synth.generators.measured import colour, faces, regions, tracks
+from synth.generators.measured.ground import ground
+from synth.generators.measured.observation import Look, Observation, Patch
 
 WORK_SIDE: Final = 160  # pixels of the short side at which everything but faces is measured
 SAMPLES_A_SECOND: Final = 6.0

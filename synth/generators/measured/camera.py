@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.generators.observation import Activity, Camera
+from synth.generators.measured.observation import Activity, Camera
 
 Points = NDArray[np.float64]
 _Gray = NDArray[np.uint8]

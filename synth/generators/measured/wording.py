@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from synth.generators import phrases
-from synth.generators.appearance import Fact, brightness, cell_lights
-from synth.generators.facts import centre_of_change, clip_facts
-from synth.generators.observation import Look, Observation, Track
-from synth.generators.voice import Voice, listed, sentence, with_article, words
+from synth.generators.measured import phrases
+from synth.generators.measured.appearance import Fact, brightness, cell_lights
+from synth.generators.measured.facts import centre_of_change, clip_facts
+from synth.generators.measured.observation import Look, Observation, Track
+from synth.generators.measured.voice import Voice, listed, sentence, with_article, words
 
 _LIVELY, _CALM = 0.08, 0.015  # share of pixels that change from sample to sample
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from synth.generators import phrases
-from synth.generators.appearance import OTHER, SPATIAL, TEMPORAL, Fact, appearance, covers, relation, setting
-from synth.generators.observation import Activity, Observation, Track
-from synth.generators.voice import Voice, sentence, with_article
+from synth.generators.measured import phrases
+from synth.generators.measured.appearance import OTHER, SPATIAL, TEMPORAL, Fact, appearance, covers, relation, setting
+from synth.generators.measured.observation import Activity, Observation, Track
+from synth.generators.measured.voice import Voice, sentence, with_article
 
 _THIRDS = ("on the left", "along the middle", "on the right", "near the top", "at middle height", "near the bottom")
 _MUCH = 0.08  # share of the pixels that change from sample to sample

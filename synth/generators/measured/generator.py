@@ -10,12 +10,12 @@ from typing import Final
 import cv2
 
 from synth.generator import Answer, Request
-from synth.generators.frame_wording import frame_captions
-from synth.generators.measure import measure_clip, measure_image
-from synth.generators.observation import Observation
-from synth.generators.query_wording import image_query, video_query
-from synth.generators.voice import Voice
-from synth.generators.wording import clip_captions
+from synth.generators.measured.frame_wording import frame_captions
+from synth.generators.measured.measure import measure_clip, measure_image
+from synth.generators.measured.observation import Observation
+from synth.generators.measured.query_wording import image_query, video_query
+from synth.generators.measured.voice import Voice
+from synth.generators.measured.wording import clip_captions
 
 MODEL: Final = "measured"
 VERSION: Final = "1"  # raise it when the same media may be worded differently

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from synth.generators import phrases
-from synth.generators.facts import centre_of_change, events
-from synth.generators.observation import Look, Observation, Track
-from synth.generators.voice import Voice, listed, sentence, words
+from synth.generators.measured import phrases
+from synth.generators.measured.facts import centre_of_change, events
+from synth.generators.measured.observation import Look, Observation, Track
+from synth.generators.measured.voice import Voice, listed, sentence, words
 
 _FIND = ("find the video where", "look for the clip in which", "show me how")
 _APART_S = 0.3  # seconds that must lie between the sub-clip and what is said to come before or after it

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.generators.observation import Move
+from synth.generators.measured.observation import Move
 
 Path = NDArray[np.float64]
 _REST_EXTENT = 0.045  # short sides: a way within this is none

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.generators import colour
-from synth.generators.observation import Ground
+from synth.generators.measured import colour
+from synth.generators.measured.observation import Ground
 
 _PLAIN_SPREAD = 9.0  # grey levels of standard deviation in a plain background
 _EXPLAINED = 0.88  # share of the variance that a profile must explain

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.generators.movement import moves
-from synth.generators.observation import Move, Patch, Track
+from synth.generators.measured.movement import moves
+from synth.generators.measured.observation import Move, Patch, Track
 
 _REACH = 0.3  # short sides a patch may be from where it is expected
 _RESIZE = 2.5  # largest factor of its area between samples

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from synth.generators import phrases
-from synth.generators.appearance import brightness, cell_lights, frame_facts
-from synth.generators.observation import Look
-from synth.generators.voice import Voice, listed, sentence, with_article, words
-from synth.generators.wording import by_profile, filled, keyword_list, look_terms, partial
+from synth.generators.measured import phrases
+from synth.generators.measured.appearance import brightness, cell_lights, frame_facts
+from synth.generators.measured.observation import Look
+from synth.generators.measured.voice import Voice, listed, sentence, with_article, words
+from synth.generators.measured.wording import by_profile, filled, keyword_list, look_terms, partial
 
 
 def frame_captions(look: Look, voice: Voice, profile: str) -> dict[str, str]:

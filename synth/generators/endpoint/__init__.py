@@ -1,0 +1,1 @@
+"""Generators behind an OpenAI-compatible endpoint: request bodies, flow control, checks and repair."""

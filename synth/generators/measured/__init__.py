@@ -1,0 +1,1 @@
+"""Captions and queries read off the pixels: no model, no weights, every statement measured."""

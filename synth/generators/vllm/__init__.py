@@ -1,0 +1,1 @@
+"""vLLM servers as replicas on the Ray cluster."""
