@@ -15,6 +15,7 @@ from infra.errors import UsageError
 from infra.lease import hold_lease
 from infra.store import Store, find_files
 from infra.tables import status_row
+from infra.workspace import begin_round
 from shards import manifest as manifests
 
 
@@ -76,6 +77,7 @@ def requeue(lake: str, stage: str | None, reason: str | None) -> None:
     record = lakes.load_record(store)
     with hold_lease(store) as lease:
         rows = lakes.requeue(store, lease, record.links, stage, reason)
+        begin_round(store, lease)
     print(f"{rows} rows are pending again; the next `uvr run` does them")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from eval.promotion import PromotionRule
 from filters.exact import ExactDuplicates
 from filters.picture import Quality
 from infra.budget import Budget, Prices
+from infra.errors import UsageError
 from infra.recipe import Settings
 from infra.stage import Stage
 from shards.layout import Layout
@@ -16,6 +17,8 @@ from shards.writer import Pack
 from synth.caption import Captions
 from synth.cut import Cut
 from synth.excerpts import Excerpts
+from synth.generators.settings import GeneratorSettings, Serving
+from synth.generators.weights import pinned
 from synth.probe import Probe
 from synth.query import Queries
 from synth.scan import Scan
@@ -38,7 +41,7 @@ class RunSettings(Settings):
 
 @dataclass(frozen=True)
 class Recipe(Settings):
-    """One section per stage, in the order they run, then how to run and at what cost, how to train and to promote."""
+    """One section per stage, in the order they run, then who writes the texts, how to run, to train and to promote."""
 
     probe: Probe = field(default_factory=Probe)
     exact: ExactDuplicates = field(default_factory=ExactDuplicates)
@@ -52,17 +55,26 @@ class Recipe(Settings):
     pairs: Pairs = field(default_factory=Pairs)
     layout: Layout = field(default_factory=Layout)
     pack: Pack = field(default_factory=Pack)
+    generator: GeneratorSettings = field(default_factory=GeneratorSettings)
+    serving: Serving = field(default_factory=Serving)
     run: RunSettings = field(default_factory=RunSettings)
     budget: Budget = field(default_factory=Budget)
     prices: Prices = field(default_factory=Prices)
     train: TrainSettings = field(default_factory=TrainSettings)
     promotion: PromotionRule = field(default_factory=PromotionRule)
 
+    def __post_init__(self) -> None:
+        if self.generator.kind == "openai" and not self.serving.endpoints:
+            raise UsageError("recipe: generator.kind = 'openai' needs serving.endpoints, like ['http://host:8000/v1']")
+        if self.captions.generator != self.queries.generator or self.captions.generator != GeneratorSettings():
+            raise UsageError("recipe: captions and queries share one generator; its section is [generator]")
+
     def chain(self) -> list[Stage]:
         """The stages in order; each works on what the one before it put out.
 
         Cheap before expensive: nothing is encoded or captioned that a cheaper filter would have dropped.
         """
+        generator = pinned(self.generator)
         return [
             self.probe,
             self.exact,
@@ -71,8 +83,8 @@ class Recipe(Settings):
             self.quality,
             self.cut,
             self.excerpts,
-            self.captions,
-            self.queries,
+            replace(self.captions, generator=generator),
+            replace(self.queries, generator=generator),
             self.pairs,
             self.layout,
             self.pack,

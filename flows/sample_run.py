@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.recipe import Recipe
+from flows.serving import ModelServers
 from infra.engine import Run, run_stage
 from infra.estimate import Figures
 from infra.lease import hold_lease
@@ -69,7 +70,8 @@ def run_sample(recipe: Recipe, videos: Sequence[Row]) -> SampleRun:
         began = time.monotonic()
         write_listing(store, links[0], videos)
         tables = held.enter_context(Tables(store, links))
-        run = Run(store, lease, pool, tables, progress, min_yield=0.0)
+        servers = held.enter_context(ModelServers(recipe, pool))
+        run = Run(store, lease, pool, tables, progress, min_yield=0.0, serve=servers)
         counts = [run_stage(run, stage, link) for stage, link in zip(stages, links[1:], strict=True)]
         seconds = time.monotonic() - began
         workers = pool.workers or os.cpu_count() or 1

@@ -15,6 +15,7 @@ from flows.events import announce_release
 from flows.printing import say
 from flows.recipe import Recipe
 from flows.service.processes import end_with_runner
+from flows.serving import ModelServers
 from flows.steps import step
 from infra.budget import Spending
 from infra.engine import Run, run_stage
@@ -60,7 +61,8 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
         record = RunRecord(tuple(links), asdict(settings))
         step("begin", partial(_begin, store, lease, record, listed), delays)
         tables = held.enter_context(Tables(store, links))
-        run = Run(store, lease, pool, tables, progress, settings.run.min_yield, spending)
+        servers = held.enter_context(ModelServers(settings, pool))
+        run = Run(store, lease, pool, tables, progress, settings.run.min_yield, spending, servers)
         try:
             manifest, counts = _run_chain(run, settings, stages, links[1:])
         except UvrError:

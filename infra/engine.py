@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -14,10 +14,10 @@ from infra.errors import RunFailed
 from infra.lease import Lease
 from infra.pool import Pool
 from infra.progress import Progress
-from infra.stage import RowStage, Stage, TableStage
+from infra.stage import RowStage, Service, Stage, TableStage
 from infra.store import Store
 from infra.tables import Counts, Link, Tables, has_table, part_table, replace_table, table_digest, write_part
-from infra.workspace import LakeWorkspace
+from infra.workspace import LakeWorkspace, rounds
 
 UNITS_PER_WORKER = 8  # small tables are cut finer, so that all workers have work and little is redone
 
@@ -33,6 +33,7 @@ class Run:
     progress: Progress
     min_yield: float = 0.05  # least share of a row stage's input that must come out
     spending: Spending = field(default_factory=lambda: Spending(Budget(), Prices()))
+    serve: Callable[[RowStage], Service] = lambda stage: Service()  # starts what a stage's workers will ask
 
 
 def run_stage(run: Run, stage: Stage, link: Link) -> Counts:
@@ -64,10 +65,11 @@ def _run_rows(run: Run, stage: RowStage, link: Link) -> Counts:
         return before
     run.spending.check(before, run.pool.workers)
     workers = run.pool.workers or 2
-    unit_rows = max(1, min(stage.unit_rows, -(-before.pending // (workers * UNITS_PER_WORKER))))
+    even_rows = -(-before.pending // (workers * UNITS_PER_WORKER))
+    unit_rows = max(stage.least_unit_rows(), min(stage.unit_rows, even_rows))
     units = -(-before.pending // unit_rows)
     batches = run.tables.batches(f"pending_{link.name}", stage.needs, unit_rows)
-    workspace = LakeWorkspace(run.store.url, link.folder, run.lease)
+    workspace = LakeWorkspace(run.store.url, link.folder, run.lease, run.serve(stage), rounds(run.store))
     with closing(run.pool.run(stage, workspace, _affordable(batches, run.spending), units)) as parts:
         for part in parts:
             commit(run, link, part)

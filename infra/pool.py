@@ -105,7 +105,8 @@ class Pool:
             ray.shutdown()
         self._started_ray = False
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
+        """Start Ray here or join the cluster, unless that is done. Raises ClusterLost."""
         if self._started_ray:
             return
         local = LOCAL_RAY if self.address == "local" else {}
@@ -171,7 +172,7 @@ class Pool:
         workers raise as UvrError.
         """
         try:
-            self._connect()
+            self.connect()
             while len(self._slots) < min(self.workers, units):
                 self._slots.append(Slot(self._hire()))
             slots = self._slots[: min(self.workers, units)]

@@ -45,8 +45,28 @@ Outcome = Row | Drop | Fault
 Work = Callable[[list[Row]], Iterable[Outcome]]
 
 
+@dataclass(frozen=True)
+class Service:
+    """Servers that a stage's workers ask, and how: nothing here changes what a stage makes."""
+
+    endpoints: tuple[str, ...] = ()
+    max_in_flight: int = 64  # requests of one worker at one endpoint
+    deadline_s: float = 300.0  # of one request
+    patience_s: float = 60.0  # with endpoints that are all down
+
+
 class Workspace(Protocol):
     """What a worker may touch: the media its stage makes, and files made before it."""
+
+    @property
+    def service(self) -> Service:
+        """The servers that run beside this stage."""
+        ...
+
+    @property
+    def round(self) -> int:
+        """How often somebody asked that rows be tried anew (`uvr requeue`)."""
+        ...
 
     def save(self, name: str, data: bytes) -> str:
         """Write one media file of this stage atomically; returns its path relative to the lake.
@@ -61,6 +81,14 @@ class Workspace(Protocol):
 
     def read(self, source: str) -> bytes:
         """The bytes of `source` (lake-relative or any URL)."""
+        ...
+
+    def recall(self, name: str) -> bytes | None:
+        """What any worker of any run of this lake kept under `name`; None when nothing."""
+        ...
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Keep `data` for every later run, whatever becomes of this one. Raises StaleLease."""
         ...
 
     def spend(self, tokens: int) -> None:
@@ -81,9 +109,13 @@ class Stage(Settings, ABC):
     needs: ClassVar[tuple[str, ...]] = ()  # columns read from upstream, besides `key`
     schema: ClassVar[pa.Schema]  # columns written, besides `key` and `parent`
 
+    def ingredients(self) -> Sequence[str]:
+        """What besides its settings decides what a stage puts out: versions of the prompts it sends, say."""
+        return ()
+
     def fingerprint(self, upstream: Sequence[str]) -> str:
         """12 hex digits that name this stage's folder: its version, settings and everything before it."""
-        facts = [self.name, self.version, asdict(self), list(upstream)]
+        facts = [self.name, self.version, asdict(self), list(upstream), *self.ingredients()]
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -104,6 +136,10 @@ class RowStage(Stage):
     batch_rows: ClassVar[int] = 1  # rows handed to the function at once
     deadline_s: ClassVar[float] = 300.0  # per row; a worker that exceeds it is killed
     group_by: ClassVar[str] = ""
+
+    def least_unit_rows(self) -> int:
+        """Rows of a unit even where that leaves workers without any: servers want many questions at once."""
+        return 1
 
     @abstractmethod
     def open(self, workspace: Workspace) -> Work:

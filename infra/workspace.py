@@ -9,7 +9,22 @@ from typing import Any
 
 from infra.errors import EndpointDown, RowError
 from infra.lease import Lease
+from infra.stage import Service
 from infra.store import Store, is_external, read_source
+
+KEPT = "kept"  # what outlives the stages that made it
+ROUNDS = "rounds"
+
+
+def rounds(store: Store) -> int:
+    """How often somebody asked that rows of this lake be tried anew."""
+    return len(store.list(f"{KEPT}/{ROUNDS}"))
+
+
+def begin_round(store: Store, lease: Lease) -> None:
+    """From now on a question whose answers were no good is asked again."""
+    lease.check(store)
+    store.write(f"{KEPT}/{ROUNDS}/{lease.number:08d}", b"")
 
 
 class LakeWorkspace:
@@ -19,24 +34,42 @@ class LakeWorkspace:
     entries. A remote source is downloaded when its path is asked for and deleted at the next one.
     """
 
-    def __init__(self, lake: str, folder: str, lease: Lease | None = None) -> None:
+    def __init__(
+        self, lake: str, folder: str, lease: Lease | None = None, service: Service | None = None, round_: int = 0
+    ) -> None:
         self.store = Store(lake)
         self.folder = folder
         self.lease = lease
+        self.service = service or Service()
+        self.round = round_
         self._fetched: tempfile.TemporaryDirectory[str] | None = None
         self._tokens = 0
         self._counting = threading.Lock()  # a stage may wait for several model answers at once
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LakeWorkspace, (self.store.url, self.folder, self.lease)
+        return LakeWorkspace, (self.store.url, self.folder, self.lease, self.service, self.round)
 
     def save(self, name: str, data: bytes) -> str:
         """Write one media file of this stage; returns its lake-relative path. Raises StaleLease."""
+        relative = f"{self.folder}/media/{name[:2]}/{name}"
+        self._write(relative, data)
+        return relative
+
+    def _write(self, name: str, data: bytes) -> None:
         if self.lease is not None:
             self.lease.check(self.store)
-        relative = f"{self.folder}/media/{name[:2]}/{name}"
-        self.store.write(relative, data)
-        return relative
+        self.store.write(name, data)
+
+    def recall(self, name: str) -> bytes | None:
+        """What any worker of any run of this lake kept under `name`; None when nothing."""
+        try:
+            return self.store.read(f"{KEPT}/{name}")
+        except FileNotFoundError:
+            return None
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Keep `data` for every later run, whatever becomes of this one. Raises StaleLease."""
+        self._write(f"{KEPT}/{name}", data)
 
     def read(self, source: str) -> bytes:
         """The bytes of a lake-relative path, an absolute path or a URL.

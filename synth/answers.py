@@ -1,19 +1,20 @@
 """Schemas of the generators' answers, and the checks every answer must pass (appendix A.6).
 
 The schemas constrain a language model's decoding; what they cannot say (word ranges, distinct
-captions, English, the right clip) is checked here after it.
+captions, sense, the right clip) is checked here after it.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from infra.errors import RowError
 from shards.records import CAPTION_KINDS
-from synth.generator import Answer, Request
+from synth.generator import Kind
+from synth.meaning import meaningless, shingles
 
 # Least and most words by caption kind.
 VIDEO_WORDS: Final = {
@@ -29,41 +30,25 @@ VIDEO_QUERY_WORDS: Final = (5, 15)
 SHORT_WORDS: Final = 20  # at least one caption of a video has fewer
 LONG_WORDS: Final = 100  # and at least one has more
 
+_WORDS: Final[dict[Kind, dict[str, tuple[int, int]]]] = {
+    "video_captions": VIDEO_WORDS,
+    "frame_captions": FRAME_WORDS,
+    "image_query": {"query": IMAGE_QUERY_WORDS},
+    "video_query": {"query": VIDEO_QUERY_WORDS},
+}
+# Printable ASCII that needs no escape in JSON, from a letter or digit on: a decoder held to a pattern writes
+# valid JSON, one held to `maxLength` lets control characters through (measured with xgrammar).
+_DECODED: Final = r"^[A-Za-z0-9][ !#-\[\]-~]+$"
 _REASON: Final = "invalid_answer"
 _BINDS_IMAGE: Final = re.compile(r"\b(this|the|given|shown) (picture|image|photo|frame)\b", re.IGNORECASE)
-_COMMON: Final = frozenset(
-    {
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "by",
-        "for",
-        "from",
-        "in",
-        "is",
-        "it",
-        "of",
-        "on",
-        "or",
-        "that",
-        "the",
-        "then",
-    }
-    | {"this", "to", "what", "where", "which", "while", "with"}
-)
+
+_Text = Annotated[str, StringConstraints(pattern=r"^[ -~]*$")]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     clip_id: str
-
-
-_Text = Annotated[str, StringConstraints(pattern=r"^[ -~]+$")]  # a pattern, not a length: vLLM decodes by it
-_Schema = TypeVar("_Schema", bound=_Strict)
 
 
 class CaptionsAnswer(_Strict):
@@ -82,85 +67,63 @@ class QueryAnswer(_Strict):
     query: _Text
 
 
-def parse_video_captions(text: str, clip_id: str) -> tuple[str, ...]:
-    """The five captions of a clip in the order of CAPTION_KINDS.
+def json_schema(kind: Kind, clip_id: str) -> dict[str, Any]:
+    """What a model's decoding is held to when it answers a question of `kind` about a clip."""
+    fields = list(_WORDS[kind])
+    texts = {name: {"type": "string", "pattern": _DECODED} for name in fields}
+    return {
+        "type": "object",
+        "properties": {"clip_id": {"type": "string", "pattern": f"^{re.escape(clip_id)}$"}, **texts},
+        "required": ["clip_id", *fields],
+        "additionalProperties": False,
+    }
 
-    Raises RowError `invalid_answer` when they are not JSON of the schema, break a word range or
-    the length mix, repeat each other or are not English text; `wrong_clip` when about another clip.
+
+def parse(kind: Kind, text: str, clip_id: str, prompt: str = "") -> tuple[str, ...]:
+    """The texts of an answer: five captions in the order of CAPTION_KINDS, or one query.
+
+    Raises RowError: `wrong_clip` when it is about another clip; `invalid_answer` when it is not JSON of
+    the schema, breaks a word range, the length mix or the wording asked for, or repeats itself; or one of
+    `synth.meaning.MEANINGLESS`, `prompt_echo` being told by the words of `prompt`.
     """
-    captions = _captions(text, clip_id, VIDEO_WORDS)
+    answer = _parsed(kind, text, clip_id)
+    texts = {name: getattr(answer, name).strip() for name in _WORDS[kind]}
+    asked = shingles(prompt)
+    for name, value in texts.items():
+        if reason := meaningless(value, asked, is_prose=name != "keywords"):
+            raise RowError(reason, f"{name}: {value[:160]!r}")
+    for name, (least, most) in _WORDS[kind].items():
+        if not least <= (count := len(texts[name].split())) <= most:
+            raise RowError(_REASON, f"{name} has {count} words, asked for {least}-{most}")
+    if kind == "image_query":
+        _check_binding(texts["query"])
+    elif kind != "video_query":
+        _check_variety(kind, [texts[name] for name in CAPTION_KINDS])
+    return tuple(texts.values())
+
+
+def _check_binding(query: str) -> None:
+    if not _BINDS_IMAGE.search(query):
+        raise RowError(_REASON, f"the query does not point at the image (as in: this picture): {query!r}")
+
+
+def _check_variety(kind: Kind, captions: list[str]) -> None:
+    if len({" ".join(re.findall(r"\w+", caption.lower())) for caption in captions}) < len(captions):
+        raise RowError(_REASON, "two of the captions are the same")
     lengths = [len(caption.split()) for caption in captions]
-    if min(lengths) >= SHORT_WORDS or max(lengths) <= LONG_WORDS:
+    if kind == "video_captions" and (min(lengths) >= SHORT_WORDS or max(lengths) <= LONG_WORDS):
         raise RowError(
             _REASON, f"one caption needs fewer than {SHORT_WORDS} words and one more than {LONG_WORDS}: {lengths}"
         )
-    return captions
 
 
-def parse_frame_captions(text: str, clip_id: str) -> tuple[str, ...]:
-    """The five captions of a frame in the order of CAPTION_KINDS; raises as `parse_video_captions`."""
-    return _captions(text, clip_id, FRAME_WORDS)
-
-
-def parse_image_query(text: str, clip_id: str) -> str:
-    """The query that goes with an image; raises as above, also when it does not point at the image."""
-    query = _query(text, clip_id, IMAGE_QUERY_WORDS)
-    if not _BINDS_IMAGE.search(query):
-        raise RowError(_REASON, f"the query does not point at the image: {query!r}")
-    return query
-
-
-def parse_video_query(text: str, clip_id: str) -> str:
-    """The query that goes with a reference clip; raises as `parse_video_captions`."""
-    return _query(text, clip_id, VIDEO_QUERY_WORDS)
-
-
-def same_clip(request: Request, answer: Answer) -> str:
-    """The answer's text; raises RowError `wrong_clip` when it is not about the request's clip."""
-    if answer.clip_id != request.clip_id:
-        raise RowError("wrong_clip", f"asked about clip {request.clip_id}, answered about {answer.clip_id}")
-    return answer.text
-
-
-def _captions(text: str, clip_id: str, ranges: dict[str, tuple[int, int]]) -> tuple[str, ...]:
-    answer = _parsed(CaptionsAnswer, text, clip_id)
-    captions = tuple(_checked(getattr(answer, kind), kind, ranges[kind]) for kind in CAPTION_KINDS)
-    if len({" ".join(re.findall(r"\w+", caption.lower())) for caption in captions}) < len(captions):
-        raise RowError(_REASON, "two of the captions are the same")
-    return captions
-
-
-def _query(text: str, clip_id: str, limits: tuple[int, int]) -> str:
-    return _checked(_parsed(QueryAnswer, text, clip_id).query, "query", limits)
-
-
-def _parsed(schema: type[_Schema], text: str, clip_id: str) -> _Schema:
+def _parsed(kind: Kind, text: str, clip_id: str) -> CaptionsAnswer | QueryAnswer:
+    schema = QueryAnswer if kind.endswith("query") else CaptionsAnswer
     try:
         answer = schema.model_validate_json(text)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise RowError(_REASON, f"not the schema's JSON: {problems}") from error
     if answer.clip_id != clip_id:
-        raise RowError("wrong_clip", f"asked about clip {clip_id}, the answer names {answer.clip_id}")
+        raise RowError("wrong_clip", f"asked about clip {clip_id}, the answer names {answer.clip_id[:80]}")
     return answer
-
-
-def _checked(text: str, kind: str, limits: tuple[int, int]) -> str:
-    """The text without outer white space, when its length and language are as asked."""
-    text = text.strip()
-    count, (least, most) = len(text.split()), limits
-    if not least <= count <= most:
-        raise RowError(_REASON, f"{kind} has {count} words, asked for {least}-{most}")
-    if not _is_english(text, is_prose=kind != "keywords"):
-        raise RowError(_REASON, f"{kind} is not plain English text: {text[:80]!r}")
-    return text
-
-
-def _is_english(text: str, is_prose: bool) -> bool:
-    """Mostly letters, without run-on repetition; prose holds one of English's commonest words."""
-    tokens = re.findall(r"[a-z]+", text.lower())
-    if sum(map(len, tokens)) < 0.6 * len(text):
-        return False
-    if len(set(tokens)) < 0.25 * len(tokens):
-        return False
-    return not is_prose or not _COMMON.isdisjoint(tokens)

@@ -6,30 +6,31 @@ under a randomly drawn information profile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
 
 import pyarrow as pa
 
-from infra.stage import Row, RowStage, Work, Workspace, each
-from synth.answers import parse_video_captions, same_clip
+from infra.stage import Row, RowStage, Work, Workspace
+from synth.answers import parse
+from synth.asking import ask_rows
 from synth.generator import Generator, Request
-from synth.generators.build import build_generator
+from synth.generators.build import BATCH_ROWS, build_generator
+from synth.generators.settings import GeneratorSettings
 from synth.style import CLIP_SHARES, Shares, draw_slots
 
 
 @dataclass(frozen=True)
 class Captions(RowStage):
-    """Asks once per clip."""
+    """Asks once per clip. `generator` is the recipe's section of that name."""
 
-    generator: str = "measured"
+    generator: GeneratorSettings = field(default_factory=GeneratorSettings)
     seed: int = 42
     shares: Shares = CLIP_SHARES
 
     name: ClassVar[str] = "captions"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("clip_path", "clip_duration_s", "weak_caption")
     schema: ClassVar[pa.Schema] = pa.schema(
         [
@@ -39,14 +40,24 @@ class Captions(RowStage):
             ("caption_prompt_version", pa.string()),
         ]
     )
-    unit_rows: ClassVar[int] = 64
+    unit_rows: ClassVar[int] = BATCH_ROWS
+    batch_rows: ClassVar[int] = BATCH_ROWS
+
+    def ingredients(self) -> tuple[str, ...]:
+        """Versions of the prompts, if any are sent."""
+        return self.generator.prompt_versions(("video_captions",))
+
+    def least_unit_rows(self) -> int:
+        """A whole batch where a model answers."""
+        return 1 if self.generator.kind == "measured" else BATCH_ROWS
 
     def open(self, workspace: Workspace) -> Work:
-        return each(partial(caption_row, self, build_generator(self.generator), workspace))
+        generator = build_generator(self.generator, workspace)
+        return ask_rows(partial(caption_row, self, generator, workspace), generator, ("captions",))
 
 
-def caption_row(settings: Captions, generator: Generator, workspace: Workspace, row: Row) -> Iterable[Row]:
-    """The captions of one clip; raises RowError `invalid_answer`, `wrong_clip` or what the media raise."""
+def caption_row(settings: Captions, generator: Generator, workspace: Workspace, row: Row) -> Row:
+    """The captions of one clip; raises RowError as `synth.answers.parse`, or what the media raise."""
     slots = draw_slots(settings.shares, settings.seed, "video_captions", row["key"])
     request = Request(
         kind="video_captions",
@@ -58,10 +69,10 @@ def caption_row(settings: Captions, generator: Generator, workspace: Workspace, 
         slots=slots,
     )
     (answer,) = generator.answer([request])
-    yield {
+    return {
         "key": row["key"],
         "parent": row["key"],
-        "captions": list(parse_video_captions(same_clip(request, answer), row["key"])),
+        "captions": list(parse("video_captions", answer.text, row["key"])),
         "caption_profile": slots["profile"],
         "caption_model": answer.model,
         "caption_prompt_version": answer.prompt_version,

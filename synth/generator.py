@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -33,13 +34,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """JSON text for one request, with the clip it is about and what made it.
+    """JSON text for one request, with what made it.
 
     The text is checked by `synth.answers` whoever wrote it. `model` and `prompt_version` go into
     the row's provenance.
     """
 
-    clip_id: str
     text: str
     model: str
     prompt_version: str
@@ -48,6 +48,15 @@ class Answer:
 class Generator(Protocol):
     """Answers requests, one answer for each and in their order."""
 
+    @property
+    def at_once(self) -> int:
+        """Threads that may ask at the same time."""
+        ...
+
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        """Answers for `requests`; raises RowError when a request's media cannot be read."""
+        """Answers for `requests`; raises RowError when a request's media cannot be read or none is to be had."""
+        ...
+
+    def watched(self) -> AbstractContextManager[None]:
+        """A block of requests that stand or fall together; raises RunFailed at its end when none may be trusted."""
         ...

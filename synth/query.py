@@ -5,17 +5,18 @@ Multimodal task extension (arXiv 2510.27571, section 3.2, stage 3): text+image a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
 
 import pyarrow as pa
 
-from infra.stage import Row, RowStage, Work, Workspace, each
-from synth.answers import parse_frame_captions, parse_image_query, parse_video_query, same_clip
+from infra.stage import Row, RowStage, Work, Workspace
+from synth.answers import parse
+from synth.asking import ask_rows
 from synth.generator import Generator, Kind, Request
-from synth.generators.build import build_generator
+from synth.generators.build import BATCH_ROWS, build_generator
+from synth.generators.settings import GeneratorSettings
 from synth.style import FRAME_SHARES, Shares, draw_slots
 
 _KINDS: tuple[Kind, ...] = ("frame_captions", "image_query", "video_query")
@@ -23,14 +24,14 @@ _KINDS: tuple[Kind, ...] = ("frame_captions", "image_query", "video_query")
 
 @dataclass(frozen=True)
 class Queries(RowStage):
-    """Asks three times per clip."""
+    """Asks three times per clip. `generator` is the recipe's section of that name."""
 
-    generator: str = "measured"
+    generator: GeneratorSettings = field(default_factory=GeneratorSettings)
     seed: int = 42
     shares: Shares = FRAME_SHARES
 
     name: ClassVar[str] = "queries"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = (
         "clip_path",
         "clip_duration_s",
@@ -49,23 +50,33 @@ class Queries(RowStage):
             ("query_prompt_version", pa.string()),
         ]
     )
-    unit_rows: ClassVar[int] = 64
+    unit_rows: ClassVar[int] = BATCH_ROWS
+    batch_rows: ClassVar[int] = BATCH_ROWS
+
+    def ingredients(self) -> tuple[str, ...]:
+        """Versions of the prompts, if any are sent."""
+        return self.generator.prompt_versions(_KINDS)
+
+    def least_unit_rows(self) -> int:
+        """A whole batch where a model answers."""
+        return 1 if self.generator.kind == "measured" else BATCH_ROWS
 
     def open(self, workspace: Workspace) -> Work:
-        return each(partial(query_row, self, build_generator(self.generator), workspace))
+        generator = build_generator(self.generator, workspace)
+        texts = ("frame_captions", "image_query", "video_query")
+        return ask_rows(partial(query_row, self, generator, workspace), generator, texts)
 
 
-def query_row(settings: Queries, generator: Generator, workspace: Workspace, row: Row) -> Iterable[Row]:
+def query_row(settings: Queries, generator: Generator, workspace: Workspace, row: Row) -> Row:
     """The frame captions and queries of one clip; raises RowError as `caption_row`."""
-    requests = [_request(settings, workspace, row, kind) for kind in _KINDS]
-    answers = generator.answer(requests)
-    captions, with_image, with_video = map(same_clip, requests, answers)
-    yield {
+    answers = generator.answer([_request(settings, workspace, row, kind) for kind in _KINDS])
+    texts = [parse(kind, answer.text, row["key"]) for kind, answer in zip(_KINDS, answers, strict=True)]
+    return {
         "key": row["key"],
         "parent": row["key"],
-        "frame_captions": list(parse_frame_captions(captions, row["key"])),
-        "image_query": parse_image_query(with_image, row["key"]),
-        "video_query": parse_video_query(with_video, row["key"]),
+        "frame_captions": list(texts[0]),
+        "image_query": texts[1][0],
+        "video_query": texts[2][0],
         "query_model": answers[0].model,
         "query_prompt_version": answers[0].prompt_version,
     }

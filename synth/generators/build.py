@@ -1,14 +1,18 @@
-"""From the name in a recipe to the generator that answers."""
+"""From the recipe's section to the generator that answers."""
 
 from __future__ import annotations
 
-from infra.errors import UsageError
+from typing import Final
+
+from infra.stage import Workspace
 from synth.generator import Generator
-from synth.generators.measured.generator import MODEL, Measured
+from synth.generators.endpoint.generator import EndpointGenerator
+from synth.generators.measured.generator import Measured
+from synth.generators.settings import GeneratorSettings
+
+BATCH_ROWS: Final = 64  # rows asked about together: enough to keep a server busy, few enough to watch over
 
 
-def build_generator(name: str) -> Generator:
-    """The generator called `name`; raises UsageError for a name there is none of."""
-    if name == MODEL:
-        return Measured()
-    raise UsageError(f"no generator is called {name!r}; there is {MODEL!r}")
+def build_generator(settings: GeneratorSettings, workspace: Workspace) -> Generator:
+    """The generator for one worker."""
+    return Measured() if settings.kind == "measured" else EndpointGenerator(settings, workspace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -9,8 +10,9 @@ from pydantic import Field
 
 from infra.errors import UsageError
 from infra.recipe import Settings
+from synth.generator import Kind
+from synth.prompts.render import version
 
-Kind = Literal["measured", "openai", "vllm"]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -29,7 +31,7 @@ class Sampling(Settings):
 class GeneratorSettings(Settings):
     """Who writes captions and queries, and what it is shown."""
 
-    kind: Kind = "measured"
+    kind: Literal["measured", "openai", "vllm"] = "measured"
     model: str = ""  # openai: its name at the endpoints; vllm: a folder in Hugging Face's layout, or a hub id
     revision: str = ""  # which weights the name stands for; of a local folder, a digest of its files when empty
     frames: Count = 8  # sampled evenly from a clip
@@ -40,6 +42,10 @@ class GeneratorSettings(Settings):
     def __post_init__(self) -> None:
         if self.kind != "measured" and not self.model:
             raise UsageError(f"recipe: generator.kind = {self.kind!r} needs generator.model")
+
+    def prompt_versions(self, kinds: Sequence[Kind]) -> tuple[str, ...]:
+        """Versions of the prompts that questions of `kinds` are asked with; none where nobody reads them."""
+        return () if self.kind == "measured" else tuple(version(kind) for kind in kinds)
 
 
 @dataclass(frozen=True)

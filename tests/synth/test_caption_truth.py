@@ -16,7 +16,7 @@ from infra.sample_world.path import on_screen
 from infra.sample_world.render import render_shot
 from infra.sample_world.spec import BACKGROUND_COLOURS, THING_COLOURS, Shot, Thing, VideoSpec
 from shards.records import CAPTION_KINDS
-from synth.answers import parse_frame_captions, parse_image_query, parse_video_captions, parse_video_query
+from synth.answers import parse
 from synth.generator import Request
 from synth.generators.measured.generator import Measured
 from synth.style import EDUCATION_LEVELS, PROFILES, READABILITY
@@ -149,10 +149,12 @@ def texts(
     asked = [Request(kind, clip_id, SEED, video, duration_s, frame, b"", part_s, "", style) for kind in kinds]
     of_video, of_frame, with_image, with_video = (answer.text for answer in generator.answer(asked))
     prose = [kind != "keywords" for kind in CAPTION_KINDS]
-    yield from ((text, -1.0) for text in compress(parse_video_captions(of_video, clip_id), prose))
-    yield from ((text, number / (shot.frames - 1)) for text in compress(parse_frame_captions(of_frame, clip_id), prose))
-    yield parse_image_query(with_image, clip_id), -1.0
-    yield parse_video_query(with_video, clip_id), -1.0
+    yield from ((text, -1.0) for text in compress(parse("video_captions", of_video, clip_id), prose))
+    yield from (
+        (text, number / (shot.frames - 1)) for text in compress(parse("frame_captions", of_frame, clip_id), prose)
+    )
+    yield parse("image_query", with_image, clip_id)[0], -1.0
+    yield parse("video_query", with_video, clip_id)[0], -1.0
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +199,7 @@ def test_the_checker_finds_false_claims() -> None:
     spec, other = draw_world(SEED, 0), draw_world(SEED, 2)
     video = encode_video(render_shot(spec, spec.shots[0]), spec.fps)
     request = Request("video_captions", "c", SEED, video, spec.shots[0].frames / spec.fps)
-    captions = parse_video_captions(Measured().answer([request])[0].text, "c")
+    captions = parse("video_captions", Measured().answer([request])[0].text, "c")
     verdicts = [
         is_true for text in captions for about, is_true, _ in claims(text, other, other.shots[0]) if about != "camera"
     ]

@@ -13,7 +13,7 @@ from infra.media.decode import sample_frames
 from infra.media.encode import encode_image, encode_video
 from infra.sample_world.draw import draw_world
 from infra.sample_world.render import render_shot
-from synth.answers import parse_frame_captions, parse_image_query, parse_video_captions, parse_video_query
+from synth.answers import parse
 from synth.generator import Request
 from synth.generators.measured import colour, faces
 from synth.generators.measured.generator import Measured
@@ -34,10 +34,10 @@ def answers(frames: Frames, fps: int = 12, clip_id: str = "c1", seed: int = 1, s
     asked = [Request(kind, clip_id, seed, video, duration_s, picture, b"", part_s, "", slots) for kind in KINDS]
     of_video, of_frame, with_image, with_video = (answer.text for answer in Measured().answer(asked))
     return [
-        *parse_video_captions(of_video, clip_id),
-        *parse_frame_captions(of_frame, clip_id),
-        parse_image_query(with_image, clip_id),
-        parse_video_query(with_video, clip_id),
+        *parse("video_captions", of_video, clip_id),
+        *parse("frame_captions", of_frame, clip_id),
+        parse("image_query", with_image, clip_id)[0],
+        parse("video_query", with_video, clip_id)[0],
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 from typing import Final
 
@@ -27,10 +28,19 @@ class Measured:
     def __init__(self) -> None:
         cv2.setNumThreads(1)  # workers share the cores among themselves
 
+    @property
+    def at_once(self) -> int:
+        """One thread: it computes."""
+        return 1
+
+    def watched(self) -> AbstractContextManager[None]:
+        """Nothing to watch: what is measured cannot get into another clip's answer."""
+        return nullcontext()
+
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Answers for `requests`, each clip measured once; raises RowError for media that cannot be read."""
         seen: dict[bytes, Observation] = {}
-        return [Answer(r.clip_id, json.dumps(self._content(r, seen)), MODEL, VERSION) for r in requests]
+        return [Answer(json.dumps(self._content(r, seen)), MODEL, VERSION) for r in requests]
 
     def _content(self, request: Request, seen: dict[bytes, Observation]) -> dict[str, str]:
         slots = request.slots

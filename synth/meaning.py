@@ -1,0 +1,67 @@
+"""Answers that are well-formed and say nothing: refusals, echoes of the prompt, boilerplate, other languages.
+
+Each check takes one text of an answer and gives the reason to turn it away, or "" when there is none.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# What asking again may not cure: the row is dropped for it, not quarantined.
+MEANINGLESS: Final = frozenset({"empty_answer", "refusal", "prompt_echo", "boilerplate", "not_english"})
+
+ECHO_WORDS: Final = 8  # words in a row that a text may not share with its prompt
+
+_REFUSAL: Final = re.compile(
+    r"\b(i|we)('m| am| are)? (sorry|unable|not able)\b"
+    r"|\b(i|we) (can(no|')?t|cannot|could not|couldn't|do not|don't|won't|will not) "
+    r"(see|view|watch|access|assist|help|provide|describe|identify|determine|comply|process|have access)\b"
+    r"|\bas an? (ai|artificial|language|vision|assistant)\b"
+    r"|\b(no|without) (video|image|picture|frames?|clip|media) (was|were|is|are|has been|have been) "
+    r"(provided|attached|given|visible|available)\b"
+    r"|\bagainst (my|our|the) (policy|policies|guidelines)\b",
+    re.IGNORECASE,
+)
+_BOILERPLATE: Final = re.compile(
+    r"https?://|\bwww\.|\bclick (here|below|the link)\b|\bsubscribe\b.{0,40}\b(channel|button|bell|videos?)\b"
+    r"|\blike and (share|subscribe)\b|\blorem ipsum\b|#\w+ #\w+|\b(image|video|img|dsc|mov)_?\d{3,}\b"
+    r"|\b(insert|your|placeholder) (caption|text|description|query) here\b"
+    r"|^(string|text|caption|query|n/?a|none|null)\.?$"
+    r"|^here (is|are) (the|a|my|five)\b|\[(your|insert|object|colou?r)[^\]]*\]",
+    re.IGNORECASE,
+)
+_COMMON: Final = frozenset(
+    re.findall(
+        r"\w+", "a an and are as at by for from in is it of on or that the then this to what where which while with"
+    )
+)
+
+
+def meaningless(text: str, prompt_words: frozenset[str], is_prose: bool) -> str:
+    """The reason to turn `text` away, one of MEANINGLESS, or ""; `prompt_words` are `shingles` of its prompt."""
+    if not re.search(r"\w", text):
+        return "empty_answer"
+    if _REFUSAL.search(text):
+        return "refusal"
+    if not prompt_words.isdisjoint(shingles(text)):
+        return "prompt_echo"
+    if _BOILERPLATE.search(text):
+        return "boilerplate"
+    return "" if is_english(text, is_prose) else "not_english"
+
+
+def shingles(text: str) -> frozenset[str]:
+    """All runs of ECHO_WORDS words of a text, in small letters."""
+    words = re.findall(r"\w+", text.lower())
+    return frozenset(" ".join(words[i : i + ECHO_WORDS]) for i in range(len(words) - ECHO_WORDS + 1))
+
+
+def is_english(text: str, is_prose: bool) -> bool:
+    """Mostly letters, without run-on repetition; prose holds one of English's commonest words."""
+    tokens = re.findall(r"[a-z]+", text.lower())
+    if sum(map(len, tokens)) < 0.6 * len(text):
+        return False
+    if len(set(tokens)) < 0.25 * len(tokens):
+        return False
+    return not is_prose or not _COMMON.isdisjoint(tokens)
