@@ -34,10 +34,9 @@ def plan(
     """`uvr plan`."""
     from flows.plan import make_plan
     from flows.print_plan import plan_document, print_plan
-    from flows.recipe import Recipe
-    from infra.recipe import load_recipe
+    from flows.recipe import read_recipe
 
-    planned = make_plan(videos, load_recipe(Recipe, recipe, overrides), sample)
+    planned = make_plan(videos, read_recipe(recipe, overrides), sample)
     free = Store(lake).free_bytes() if lake is not None else None
     if as_json:
         print_json(plan_document(planned, free))
@@ -97,11 +96,10 @@ def explain(wanted: str, lake: str, as_json: bool) -> None:
 
 def train(release: str, out: str, recipe: str | None, overrides: Sequence[str]) -> None:
     """`uvr train`."""
-    from flows.recipe import Recipe
-    from infra.recipe import load_recipe
+    from flows.recipe import read_recipe
     from train.loop import train as train_model
 
-    report = train_model(release, out, load_recipe(Recipe, recipe, overrides).train)
+    report = train_model(release, out, read_recipe(recipe, overrides).train)
     print_json(asdict(report))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -10,13 +11,14 @@ from filters.exact import ExactDuplicates
 from filters.picture import Quality
 from infra.budget import Budget, Prices
 from infra.errors import UsageError
-from infra.recipe import Settings
+from infra.recipe import Settings, load_recipe
 from infra.stage import Stage
 from shards.layout import Layout
 from shards.writer import Pack
 from synth.caption import Captions
 from synth.cut import Cut
 from synth.excerpts import Excerpts
+from synth.generators.presets import presets
 from synth.generators.settings import GeneratorSettings, Serving
 from synth.generators.weights import pinned
 from synth.probe import Probe
@@ -93,3 +95,11 @@ class Recipe(Settings):
     def synthesis(self) -> dict[str, Any]:
         """The settings that decide what a release holds, by stage."""
         return {stage.name: asdict(stage) for stage in self.chain()}
+
+
+def read_recipe(path: str | None = None, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a TOML file with `section.key=value` overrides; either may name a preset (`preset=NAME`).
+
+    Raises UsageError that names the key at fault.
+    """
+    return load_recipe(Recipe, path, overrides, presets())

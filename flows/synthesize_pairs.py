@@ -13,7 +13,7 @@ from prefect import flow
 from flows.artifacts import LiveProgress, show_lake, show_links, show_release
 from flows.events import announce_release
 from flows.printing import say
-from flows.recipe import Recipe
+from flows.recipe import Recipe, read_recipe
 from flows.service.processes import end_with_runner
 from flows.serving import ModelServers
 from flows.steps import step
@@ -24,7 +24,6 @@ from infra.lake import RunRecord, funnel, requeue, save_record
 from infra.lease import Lease, hold_lease
 from infra.pool import Pool
 from infra.progress import Progress
-from infra.recipe import load_recipe
 from infra.redact import refuse_secrets
 from infra.stage import Outcome, Stage
 from infra.store import Store
@@ -45,7 +44,7 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
     """
     end_with_runner()
     refuse_secrets(videos, lake)
-    settings = load_recipe(Recipe, recipe, overrides)
+    settings = read_recipe(recipe, overrides)
     spending = Spending(settings.budget, settings.prices)
     delays = settings.run.retry_delays_s
     listed = step("list videos", partial(list_sources, videos), delays)

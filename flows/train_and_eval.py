@@ -28,12 +28,11 @@ from eval.verdict import (
 from flows.artifacts import LiveProgress, picture, show_links, show_markdown
 from flows.events import announce_verdict
 from flows.printing import say
-from flows.recipe import Recipe
+from flows.recipe import Recipe, read_recipe
 from flows.service.processes import end_with_runner
 from flows.steps import step
 from infra.errors import RunFailed, UsageError
 from infra.lease import Lease, hold_lease
-from infra.recipe import load_recipe
 from infra.redact import refuse_secrets
 from infra.store import Store
 from shards.manifest import Manifest, load_manifest, published
@@ -56,7 +55,7 @@ def train_and_eval(
     """
     end_with_runner()
     refuse_secrets(manifest)
-    settings = load_recipe(Recipe, recipe, overrides)
+    settings = read_recipe(recipe, overrides)
     release = load_manifest(manifest)
     lake = lake_of(release)
     if settings.run.burst == "latest" and (newer := newer_release(lake, release)):

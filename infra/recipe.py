@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_type_hints
@@ -25,10 +25,13 @@ class Settings:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
 
-def load_recipe(kind: type[T], path: str | None = None, overrides: Iterable[str] = ()) -> T:
+def load_recipe(
+    kind: type[T], path: str | None = None, overrides: Iterable[str] = (), presets: Mapping[str, str] | None = None
+) -> T:
     """The recipe in the file `path` (defaults where it is silent) with `section.key=value` overrides.
 
-    Raises UsageError that names the key at fault.
+    `preset = "NAME"` at the top of the file, or among the overrides, lays the TOML text of that name in
+    `presets` beneath. Raises UsageError that names the key at fault.
     """
     table: dict[str, Any] = {}
     if path is not None:
@@ -38,9 +41,28 @@ def load_recipe(kind: type[T], path: str | None = None, overrides: Iterable[str]
             raise UsageError(f"no recipe at {path}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"recipe {path} is not valid TOML: {error}") from error
+    own: dict[str, Any] = {}
     for override in overrides:
-        _override(table, override)
+        _override(own, override)
+    table = _over(table, own)
+    if (preset := table.pop("preset", None)) is not None:
+        table = _over(_preset(str(preset), presets or {}), table)
     return build(kind, table)
+
+
+def _preset(name: str, presets: Mapping[str, str]) -> dict[str, Any]:
+    if name not in presets:
+        raise UsageError(f"recipe: no preset {name!r}; there are {', '.join(sorted(presets)) or 'none'}")
+    return tomllib.loads(presets[name])
+
+
+def _over(base: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
+    """`base` with what `table` says, section by section."""
+    merged = dict(base)
+    for key, value in table.items():
+        below = base.get(key)
+        merged[key] = _over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def build(kind: type[T], table: dict[str, Any]) -> T:

@@ -33,13 +33,12 @@ class Nightly:
         from prefect.client.schemas.schedules import CronSchedule
         from pydantic import ValidationError
 
-        from flows.recipe import Recipe
-        from infra.recipe import load_recipe
+        from flows.recipe import read_recipe
         from infra.redact import refuse_secrets
 
         if (self.videos is None) != (self.lake is None):
             raise UsageError("--videos and --lake go together: a nightly run needs both")
-        load_recipe(Recipe, self.recipe, self.overrides)
+        read_recipe(self.recipe, self.overrides)
         refuse_secrets(*filter(None, (self.videos, self.lake)))
         try:
             ZoneInfo(self.timezone or "UTC")

@@ -1,5 +1,6 @@
 """The measured generator on pictures at the edges of what there is, and on real clips."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,7 +80,7 @@ def test_answers_stay_with_their_clips() -> None:
         requests.append(Request("video_captions", f"c{index}", 1, video, spec.shots[0].frames / spec.fps))
     together = Measured().answer(requests)
     assert together == [Measured().answer([request])[0] for request in requests]
-    assert [answer.clip_id for answer in together] == ["c5", "c6"]
+    assert [json.loads(answer.text)["clip_id"] for answer in together] == ["c5", "c6"]
 
 
 def test_names_of_colours() -> None:
