@@ -38,6 +38,7 @@ class EndpointGenerator:
         self.client = Client(workspace.service, os.environ.get(API_KEY))
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._start(self.client.__aenter__()).result()
         self._watching = threading.Lock()
         self._canary: Future[None] | None = None
         self._canaries = 0
@@ -82,8 +83,9 @@ class EndpointGenerator:
 
     def _ask(self, question: Question, attempt: int, faulty: tuple[str, RowError] | None) -> Entry:
         """One call of the model."""
-        self._send_canary()
-        reply = self._run(self.client.ask(body(question, self.settings, attempt, faulty)))
+        asked = self._start(self.client.ask(body(question, self.settings, attempt, faulty)))
+        self._send_canary()  # not first: an answer that comes one too late would be its own
+        reply = asked.result()
         self.workspace.spend(reply.prompt_tokens + reply.completion_tokens)
         return as_entry(question.request, self.settings, reply)
 
@@ -101,7 +103,7 @@ class EndpointGenerator:
     def _send_canary(self) -> None:
         with self._watching:
             if self._canary is None:
-                self._canary = asyncio.run_coroutine_threadsafe(self._recognised(), self._loop)
+                self._canary = self._start(self._recognised())
 
     def _await_canary(self) -> None:
         if self._canary is not None:
@@ -128,8 +130,8 @@ class EndpointGenerator:
         check(known.request, as_entry(known.request, self.settings, reply))
         known.check(reply.text)
 
-    def _run(self, asked: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+    def _start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
 
 def as_entry(request: Request, settings: GeneratorSettings, reply: Reply) -> Entry:
