@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from infra.budget import Budget, Prices, Spending
 from infra.errors import RunFailed
@@ -60,21 +61,24 @@ def run_stage(run: Run, stage: Stage, link: Link) -> Counts:
 
 def _run_rows(run: Run, stage: RowStage, link: Link) -> Counts:
     before = run.tables.counts(link.name)
-    run.progress.begin(link.name, before.in_, before.in_ - before.pending)
+    settled = before.in_ - before.pending
     if not before.pending:
+        run.progress.begin(link.name, before.in_, settled)
         return before
     run.spending.check(before, run.pool.workers)
+    service = run.serve(stage)
+    run.progress.begin(link.name, before.in_, settled, service.gpus)
     workers = run.pool.workers or 2
     even_rows = -(-before.pending // (workers * UNITS_PER_WORKER))
     unit_rows = max(stage.least_unit_rows(), min(stage.unit_rows, even_rows))
     units = -(-before.pending // unit_rows)
     batches = run.tables.batches(f"pending_{link.name}", stage.needs, unit_rows)
-    workspace = LakeWorkspace(run.store.url, link.folder, run.lease, run.serve(stage), rounds(run.store))
+    workspace = LakeWorkspace(run.store.url, link.folder, run.lease, service, rounds(run.store))
     with closing(run.pool.run(stage, workspace, _affordable(batches, run.spending), units)) as parts:
         for part in parts:
             commit(run, link, part)
-            done = len(set(part["parent"].to_pylist()))
-            run.progress.advance(link.name, done, part["status"].to_pylist().count("quarantined"))
+            done, bad = len(set(part["parent"].to_pylist())), part["status"].to_pylist().count("quarantined")
+            run.progress.advance(link.name, done, bad, pc.sum(part["tokens"]).as_py() or 0)
     return run.tables.counts(link.name)
 
 

@@ -59,22 +59,23 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.bars.stop()
 
-    def begin(self, name: str, total: int, done: int) -> None:
-        """A stage begins with `done` of its `total` input rows already settled."""
+    def begin(self, name: str, total: int, done: int, gpus: float = 0.0) -> None:
+        """A stage begins with `done` of its `total` input rows already settled; `gpus` work for it, if known."""
         self.task = self.bars.add_task(name, total=total, completed=done, note="")
-        self.began, self.fresh, self.bad = time.monotonic(), 0, 0
+        self.began, self.fresh, self.bad, self.tokens, self.gpus = time.monotonic(), 0, 0, 0, gpus
         if self.watcher:
             self.watcher.show(name, done, total)
 
-    def advance(self, name: str, rows: int, quarantined: int) -> None:
-        """`rows` more input rows are settled, `quarantined` of them could not be done."""
+    def advance(self, name: str, rows: int, quarantined: int, tokens: int = 0) -> None:
+        """`rows` more input rows are settled, `quarantined` of them could not be done; models took `tokens`."""
         self.fresh += rows
         self.bad += quarantined
+        self.tokens += tokens
         note = f"[red]{self.bad} quarantined" if self.bad else ""
         self.bars.update(self.task, advance=rows, note=note)
         state = self.bars.tasks[-1]
         left = (time.monotonic() - self.began) / self.fresh * (state.remaining or 0)
-        words = f"{state.completed:.0f}/{state.total:.0f} rows, about {left:.0f} s left"
+        words = f"{state.completed:.0f}/{state.total:.0f} rows, about {left:.0f} s left{self._rates()}"
         if self.watcher:
             self.watcher.show(name, state.completed, state.total or 0, words)
         if not self.live and time.monotonic() - self.last_line >= LINE_EVERY_S:
@@ -83,8 +84,17 @@ class Progress:
 
     def end(self, counts: Counts) -> None:
         """The stage is done."""
-        self.bars.update(self.task, completed=counts.in_, note=summary(counts))
+        words = summary(counts) + self._rates()
+        self.bars.update(self.task, completed=counts.in_, note=words)
         if self.watcher:
-            self.watcher.show(counts.name, counts.in_ - counts.pending, counts.in_, summary(counts))
+            self.watcher.show(counts.name, counts.in_ - counts.pending, counts.in_, words)
         if not self.live:
-            self.console.print(f"{counts.name}: {summary(counts)}")
+            self.console.print(f"{counts.name}: {words}")
+
+    def _rates(self) -> str:
+        """How fast a stage that asks models went in this run."""
+        if not self.tokens:
+            return ""
+        seconds = time.monotonic() - self.began
+        per_gpu = f"{self.fresh / seconds / self.gpus:.2f} rows/GPU/s, " if self.gpus else ""
+        return f"; {self.fresh / seconds:.2f} rows/s, {per_gpu}{self.tokens / seconds:.0f} tokens/s"

@@ -53,6 +53,7 @@ class Service:
     max_in_flight: int = 64  # requests of one worker at one endpoint
     deadline_s: float = 300.0  # of one request
     patience_s: float = 60.0  # with endpoints that are all down
+    gpus: float = 0.0  # behind the endpoints, where that is known
 
 
 class Workspace(Protocol):
