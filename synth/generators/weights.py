@@ -17,10 +17,17 @@ def pinned(settings: GeneratorSettings) -> GeneratorSettings:
     """
     if settings.kind == "measured":
         return GeneratorSettings()
-    folder = Path(settings.model)
+    folder = Path(settings.model).expanduser()
     if settings.kind != "vllm" or not folder.is_dir():
         return settings
-    return replace(settings, model=folder.resolve().name, revision=settings.revision or digest(str(folder.resolve())))
+    revision = settings.revision or digest(str(folder.resolve()))
+    return replace(settings, model=served_name(settings.model), revision=revision)
+
+
+def served_name(model: str) -> str:
+    """What a server calls the model: a folder's own name, or the hub's id."""
+    folder = Path(model).expanduser()
+    return folder.resolve().name if folder.is_dir() else model
 
 
 @cache
