@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from infra.errors import RowError
 from shards.records import CAPTION_KINDS
 from synth.generator import Kind
-from synth.meaning import meaningless, shingles
+from synth.meaning import MEANINGLESS, is_english, meaningless, shingles
 
 # Least and most words by caption kind.
 VIDEO_WORDS: Final = {
@@ -90,11 +90,13 @@ def parse(kind: Kind, text: str, clip_id: str, prompt: str = "") -> tuple[str, .
     texts = {name: getattr(answer, name).strip() for name in _WORDS[kind]}
     asked = shingles(prompt)
     for name, value in texts.items():
-        if reason := meaningless(value, asked, is_prose=name != "keywords"):
-            raise RowError(reason, f"{name}: {value[:160]!r}")
+        if reason := meaningless(value, asked):
+            raise RowError(reason, f"{name} {MEANINGLESS[reason]}: {value[:160]!r}")
     for name, (least, most) in _WORDS[kind].items():
         if not least <= (count := len(texts[name].split())) <= most:
             raise RowError(_REASON, f"{name} has {count} words, asked for {least}-{most}")
+        if not is_english(texts[name], is_prose=name != "keywords"):
+            raise RowError("not_english", f"{name} {MEANINGLESS['not_english']}: {texts[name][:160]!r}")
     if kind == "image_query":
         _check_binding(texts["query"])
     elif kind != "video_query":

@@ -8,8 +8,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
-# What asking again may not cure: the row is dropped for it, not quarantined.
-MEANINGLESS: Final = frozenset({"empty_answer", "refusal", "prompt_echo", "boilerplate", "not_english"})
+# What such a text does, by reason. Asking again may not cure it: the row is dropped for it, not quarantined.
+MEANINGLESS: Final = {
+    "empty_answer": "says nothing",
+    "refusal": "refuses instead of describing",
+    "prompt_echo": "repeats the instructions",
+    "boilerplate": "does not describe what is shown",
+    "not_english": "is not plain English",
+}
 
 ECHO_WORDS: Final = 8  # words in a row that a text may not share with its prompt
 
@@ -38,17 +44,15 @@ _COMMON: Final = frozenset(
 )
 
 
-def meaningless(text: str, prompt_words: frozenset[str], is_prose: bool) -> str:
-    """The reason to turn `text` away, one of MEANINGLESS, or ""; `prompt_words` are `shingles` of its prompt."""
+def meaningless(text: str, prompt_words: frozenset[str]) -> str:
+    """The reason to turn `text` away whatever its length, or ""; `prompt_words` are `shingles` of its prompt."""
     if not re.search(r"\w", text):
         return "empty_answer"
     if _REFUSAL.search(text):
         return "refusal"
     if not prompt_words.isdisjoint(shingles(text)):
         return "prompt_echo"
-    if _BOILERPLATE.search(text):
-        return "boilerplate"
-    return "" if is_english(text, is_prose) else "not_english"
+    return "boilerplate" if _BOILERPLATE.search(text) else ""
 
 
 def shingles(text: str) -> frozenset[str]:
