@@ -237,6 +237,19 @@ def test_a_lost_probe_leaves_room_for_another() -> None:
     assert breaker.allows(5)
 
 
+def test_the_end_of_an_old_probe_makes_no_room_beside_a_new_one() -> None:
+    breaker = opened()
+    old = breaker.sent()
+    breaker.closed()  # by the answer to an earlier request
+    for _ in range(FAILURES):
+        breaker.failed(sent_at=5, now=5)
+    new = breaker.sent()
+    breaker.ended(old)
+    assert not breaker.allows(9)
+    breaker.ended(new)
+    assert breaker.allows(9)
+
+
 def lanes(*sizes: float) -> list[Lane]:
     made = [Lane(f"http://{name}/v1", 64, PACE) for name in "abcdefgh"[: len(sizes)]]
     for lane, size in zip(made, sizes, strict=True):
