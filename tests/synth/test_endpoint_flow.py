@@ -62,6 +62,18 @@ def test_a_limit_that_nobody_uses_does_not_grow() -> None:
     assert limit.size == START
 
 
+def test_slow_start_needs_no_answers_where_the_engine_says_that_it_has_room() -> None:
+    limit = filled(64)
+    for running in (4, 8):
+        limit.measured(Load(running, 0))
+        limit.in_flight = int(limit.size)
+    assert limit.size == 16
+    limit.measured(Load(16, 1))
+    answer_all(limit)
+    limit.measured(Load(16, 0))
+    assert limit.size == 18
+
+
 def test_after_a_refusal_a_limit_grows_by_one_each_round_trip() -> None:
     limit = filled(64, 32)
     limit.congested(sent_at=1, now=2)
@@ -91,16 +103,16 @@ def test_an_engines_queue_brings_all_its_clients_down_to_what_it_runs() -> None:
     clients = [filled(64, size) for size in (40.0, 16.0, 8.0)]
     for limit in clients:
         limit.measured(Load(running=32, waiting=32))
-    assert [limit.size for limit in clients] == [20, 8, 4]
+    assert [limit.size for limit in clients] == [22.5, 9, 4.5]  # 36 together, of which an eighth of 32 waits
     for limit in clients:
-        limit.measured(Load(running=32, waiting=32))  # the same requests still wait: those who have too many know
-    assert [limit.size for limit in clients] == [20, 8, 4]
+        limit.measured(Load(running=32, waiting=32))  # the same requests as before
+    assert [limit.size for limit in clients] == [22.5, 9, 4.5]
 
 
 @pytest.mark.parametrize(
     ("load", "size"),
-    [(Load(16, 0), 18), (Load(16, 1), 16), (Load(16, 2), 16), (Load(16, 3), 16 * 16 / 19), (Load(0, 16), 16)],
-    ids=["idle", "a little waits", "as much as may", "too much", "it has not begun"],
+    [(Load(16, 0), 18), (Load(16, 2), 16), (Load(16, 3), 16 * 18 / 19), (Load(0, 16), 16), (Load(7, 0), 16)],
+    ids=["has room", "has what it needs", "has too much", "has not begun", "is not reached"],
 )
 def test_an_engine_that_tells_its_queue_is_grown_by_it_alone(load: Load, size: float) -> None:
     limit = filled(64, 32)
@@ -223,6 +235,19 @@ def test_a_lost_probe_leaves_room_for_another() -> None:
     assert not breaker.allows(5)
     breaker.ended(probe)
     assert breaker.allows(5)
+
+
+def test_the_end_of_an_old_probe_makes_no_room_beside_a_new_one() -> None:
+    breaker = opened()
+    old = breaker.sent()
+    breaker.closed()  # by the answer to an earlier request
+    for _ in range(FAILURES):
+        breaker.failed(sent_at=5, now=5)
+    new = breaker.sent()
+    breaker.ended(old)
+    assert not breaker.allows(9)
+    breaker.ended(new)
+    assert breaker.allows(9)
 
 
 def lanes(*sizes: float) -> list[Lane]:

@@ -77,7 +77,7 @@ def backoff_s(tries: int, pace: Pace, chance: float) -> float:
 class Limit:
     """How many requests may be under way at one endpoint: TCP's congestion window (RFC 5681), counted in requests.
 
-    An endpoint that tells its load is grown by that and never guessed at once slow start is over.
+    Where the engine tells its load, that decides; elsewhere answers and refusals do.
     """
 
     def __init__(self, most: int) -> None:
@@ -114,11 +114,12 @@ class Limit:
         if load.waiting:
             self._slow_start_to = min(self._slow_start_to, self.size)
         if load.running and load.waiting > max(1, SPARE * load.running):
-            # All who send here do the same, each with its own share: together they come down to what runs.
+            # All who send here do the same, each with its own share: together they come down to what is wanted.
             # Counted from what is under way, a queue that is seen twice before it is gone cuts once.
-            self._cut(self.in_flight * load.running / (load.running + load.waiting))
-        elif not load.waiting and self.is_used and self.size >= self._slow_start_to:
-            self._grow(max(1, SPARE * self.size))
+            self._cut(self.in_flight * (1 + SPARE) * load.running / (load.running + load.waiting))
+        elif not load.waiting and self.is_used and 2 * load.running >= self.in_flight:
+            # Were most of it still on its way to the engine, more would get there no sooner.
+            self._grow(self.size if self.size < self._slow_start_to else max(1, SPARE * self.size))
 
     def _grow(self, by: float) -> None:
         self.size = min(self.most, self.size + by)
