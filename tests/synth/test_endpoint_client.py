@@ -8,18 +8,19 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 from bad_server import BadServer, Body, echo, prompt_of
 
 from infra.errors import EndpointDown, Passing, RowError, RunFailed, UsageError, UvrError
+from infra.stage import Service
 from synth.generators.endpoint.client import SUSPICIONS, Client, Reply
 from synth.generators.endpoint.wire import MOST_BYTES
-from synth.generators.settings import Serving
 
 T = TypeVar("T")
-QUICK = Serving(deadline_s=3.0, patience_s=5.0, max_in_flight=16)  # tries of 0.9 s
+QUICK = Service(deadline_s=3.0, patience_s=5.0, max_in_flight=16)  # tries of 0.9 s
 REFUSALS = ["408", "429", "429:0.1", "429:date1", "500", "500-endless", "503", "503:0.1"]
 DAMAGE = ["drop", "drop-late", "hang", "drip", "not-json", "wrong-schema"]
 KEY = "sk-very-secret-0123456789"
@@ -32,20 +33,20 @@ def body(prompt: str, model: str = "tiny") -> dict[str, Any]:
 def asking(
     servers: Iterable[BadServer],
     work: Callable[[Client], Awaitable[T]],
-    serving: Serving = QUICK,
+    service: Service = QUICK,
     key: str | None = None,
 ) -> T:
     """What `work` makes of a client of these servers."""
 
     async def run() -> T:
-        async with Client([server.url for server in servers], serving, key) as client:
+        async with Client(replace(service, endpoints=tuple(server.url for server in servers)), key) as client:
             return await work(client)
 
     return asyncio.run(run())
 
 
 def ask_all(
-    servers: Iterable[BadServer], prompts: Iterable[str], serving: Serving = QUICK, key: str | None = None
+    servers: Iterable[BadServer], prompts: Iterable[str], service: Service = QUICK, key: str | None = None
 ) -> list[Reply | RowError]:
     """Replies or errors of rows, all asked at once; what ends a run is raised."""
 
@@ -61,7 +62,7 @@ def ask_all(
         return [task.result() for task in tasks]
 
     try:
-        return asking(servers, work, serving, key)
+        return asking(servers, work, service, key)
     except* UvrError as errors:
         raise errors.exceptions[0] from None
 
@@ -147,7 +148,7 @@ def test_one_slow_request_holds_up_nothing_else() -> None:
         return list(others)
 
     with BadServer(delay_s=0.01) as server:
-        assert texts(asking([server], work, Serving(max_in_flight=2))) == echoes(numbered(40))
+        assert texts(asking([server], work, Service(max_in_flight=2))) == echoes(numbered(40))
     assert server.seen["hang"] == 1
 
 
@@ -168,7 +169,7 @@ def test_a_poison_request_is_given_up_and_nothing_else(poison: str, company: int
     """Also when it is alone, so that nobody's answers show that the endpoint is well."""
     prompts = [*numbered(company), f"bad:{poison}"]
     with BadServer(delay_s=0.02) as server:
-        *others, blamed = ask_all([server], prompts, Serving(deadline_s=1.5, patience_s=6))
+        *others, blamed = ask_all([server], prompts, Service(deadline_s=1.5, patience_s=6))
     assert texts(others) == echoes(numbered(company))
     assert isinstance(blamed, RowError)
     assert blamed.reason == ("broken_reply" if poison in ("not-json", "wrong-schema") else "no_answer")
@@ -256,15 +257,15 @@ def test_a_key_that_a_server_says_back_is_starred_out() -> None:
 )
 def test_settings_that_cannot_work_are_refused(endpoints: list[str], key: str | None, says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        Client(endpoints, QUICK, key)
+        Client(replace(QUICK, endpoints=tuple(endpoints)), key)
 
 
 @pytest.mark.parametrize("fault", ["dead", "500", "503", "429", "429:5", "drop", "hang", "not-json"])
 def test_when_nobody_answers_for_long_the_endpoints_are_down_and_no_row_is_blamed(fault: str) -> None:
     servers = [BadServer(script=itertools.repeat(fault)) for _ in range(2)]
-    serving = Serving(deadline_s=1.0, patience_s=0.5)
+    service = Service(deadline_s=1.0, patience_s=0.5)
     with served(*(servers if fault != "dead" else [])), pytest.raises(EndpointDown) as down:
-        ask_all(servers, numbered(20), serving)
+        ask_all(servers, numbered(20), service)
     assert all(server.url in str(down.value) for server in servers)
 
 
@@ -288,7 +289,7 @@ def test_a_server_that_comes_back_within_patience_answers_everything() -> None:
 
     server.start()
     try:
-        assert asking([server], work, Serving(deadline_s=9, patience_s=8, max_in_flight=4)) == echoes(prompts)
+        assert asking([server], work, Service(deadline_s=9, patience_s=8, max_in_flight=4)) == echoes(prompts)
     finally:
         server.stop()
 
@@ -300,7 +301,7 @@ def test_silence_counts_only_while_something_is_asked() -> None:
         return (await client.ask(body("two bad:once:500"))).text
 
     with BadServer() as server:
-        assert asking([server], work, Serving(deadline_s=3, patience_s=1)) == "echo two bad:once:500"
+        assert asking([server], work, Service(deadline_s=3, patience_s=1)) == "echo two bad:once:500"
     assert len(server.bodies) == 3
 
 
@@ -308,7 +309,7 @@ def test_an_endpoint_that_asks_to_be_left_alone_is() -> None:
     """The second server would be in reach at once, the first only after a pause that is longer than the test's work."""
     tired, well = BadServer(script=itertools.repeat("503:60")), BadServer(delay_s=0.01)
     with served(tired, well):
-        assert texts(ask_all([tired, well], numbered(60), Serving(deadline_s=9, patience_s=60))) == echoes(numbered(60))
+        assert texts(ask_all([tired, well], numbered(60), Service(deadline_s=9, patience_s=60))) == echoes(numbered(60))
     assert 0 < len(tired.bodies) <= 4
 
 
@@ -329,7 +330,7 @@ class Engine(BadServer):
         return sum(half) / len(half)
 
 
-ADAPTIVE = Serving(deadline_s=10, max_in_flight=48)  # looks at the queue every 0.1 s
+ADAPTIVE = Service(deadline_s=10, max_in_flight=48)  # looks at the queue every 0.1 s
 
 
 def test_the_limit_settles_at_what_a_queueing_engine_can_do() -> None:
@@ -361,7 +362,7 @@ def test_two_clients_share_an_engine() -> None:
 
 def test_a_limit_is_never_exceeded_even_by_an_engine_that_never_has_enough() -> None:
     with BadServer(delay_s=0.02) as server:
-        assert texts(ask_all([server], numbered(120), Serving(max_in_flight=7))) == echoes(numbered(120))
+        assert texts(ask_all([server], numbered(120), Service(max_in_flight=7))) == echoes(numbered(120))
     assert server.most_at_once == 7
 
 
@@ -376,7 +377,7 @@ def test_requests_that_are_cancelled_give_back_their_room() -> None:
         return (await client.ask(body("now"))).text
 
     with BadServer() as server:
-        assert asking([server], work, Serving(max_in_flight=2)) == "echo now"
+        assert asking([server], work, Service(max_in_flight=2)) == "echo now"
     assert server.seen["hang"] == 2
 
 
@@ -390,7 +391,7 @@ def test_room_that_comes_together_with_a_cancellation_is_given_back() -> None:
             return (await client.ask(body("third"))).text
 
     with BadServer() as server:
-        assert asking([server], work, Serving(max_in_flight=1)) == "echo third"
+        assert asking([server], work, Service(max_in_flight=1)) == "echo third"
     assert server.answered == ["first", "third"]
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.stage import Service
 from synth.generators.endpoint.flow import (
     FAILURES,
     START,
@@ -23,9 +24,8 @@ from synth.generators.endpoint.flow import (
     backoff_s,
 )
 from synth.generators.endpoint.wire import engine_load, retry_after_s
-from synth.generators.settings import Serving
 
-PACE = Pace.of(Serving())
+PACE = Pace.of(Service())
 BROKE = Failure("it broke")
 BUSY = Failure("429", busy=True, congested=True, suspect=False)
 
@@ -385,7 +385,7 @@ def test_backoff_doubles_up_to_a_bound_and_chance_takes_up_to_half_away() -> Non
 
 
 def test_three_tries_fit_in_a_deadline() -> None:
-    assert Pace.of(Serving(deadline_s=10)).try_s == 3
+    assert Pace.of(Service(deadline_s=10)).try_s == 3
 
 
 @pytest.mark.parametrize(

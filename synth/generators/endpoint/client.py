@@ -21,9 +21,9 @@ import httpx
 
 from infra.errors import EndpointDown, RowError, UsageError, UvrError
 from infra.redact import refuse_secrets
+from infra.stage import Service
 from synth.generators.endpoint.flow import Failure, Lane, Line, Pace, Slot, Waiter, backoff_s
 from synth.generators.endpoint.wire import Reply, TryFailed, Wire
-from synth.generators.settings import Serving
 
 __all__ = ["Client", "Reply"]
 
@@ -47,15 +47,16 @@ class Client:
     Raises UsageError for a URL that is none, or that carries credentials, and for a key that is none.
     """
 
-    def __init__(self, endpoints: Sequence[str], serving: Serving, key: str | None = None) -> None:
+    def __init__(self, service: Service, key: str | None = None) -> None:
+        endpoints = service.endpoints
         _check(endpoints)
-        self._serving = serving
-        self._pace = Pace.of(serving)
+        self._service = service
+        self._pace = Pace.of(service)
         self._wire = Wire(self._pace, key)
         # In any order, so that the workers of a run do not all begin with the same one.
         urls = list({url.rstrip("/") for url in endpoints})
         random.shuffle(urls)
-        self._lanes = [Lane(url, serving.max_in_flight, self._pace) for url in urls]
+        self._lanes = [Lane(url, service.max_in_flight, self._pace) for url in urls]
         self._line = Line(self._lanes)
         self._places = itertools.count()
         self._under_way = 0
@@ -116,7 +117,7 @@ class Client:
         self._serve()
         try:
             while not granted.done():
-                await asyncio.wait({granted}, timeout=max(0.0, self._serving.patience_s - self._quiet_s()))
+                await asyncio.wait({granted}, timeout=max(0.0, self._service.patience_s - self._quiet_s()))
                 if not granted.done():
                     await self._judge(request, None)
             return granted.result()
@@ -167,15 +168,15 @@ class Client:
     async def _judge(self, request: _Request, failure: Failure | None) -> None:
         """Raise when the request has had its chances, or the endpoints theirs; come back when there is hope."""
         # A try that could not be a whole one would prove nothing.
-        spent_at = request.first_sent_at + self._serving.deadline_s - self._pace.try_s
+        spent_at = request.first_sent_at + self._service.deadline_s - self._pace.try_s
         is_spent = failure is not None and (self._loop.time() > spent_at or request.suspicions >= SUSPICIONS)
-        if not is_spent and self._quiet_s() < self._serving.patience_s:
+        if not is_spent and self._quiet_s() < self._service.patience_s:
             return
         if await self._anyone_answers(request.model):
             if failure and is_spent:
                 tries = f"{request.failed.total()} tries in {self._loop.time() - request.first_sent_at:.3g} s"
                 raise RowError(failure.reason, f"{tries}, while others are answered; the last: {failure.what}")
-        elif self._quiet_s() >= self._serving.patience_s:
+        elif self._quiet_s() >= self._service.patience_s:
             troubles = "; ".join(f"{lane.url}: {lane.trouble or 'no answer'}" for lane in self._lanes)
             raise EndpointDown(f"no endpoint has answered anything for {self._quiet_s():.3g} s: {troubles}")
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from synth.generators.settings import Serving
+from infra.stage import Service
 
 START: Final = 4  # requests under way at first: enough to see more than one answer, too few to hurt anyone
 SPARE: Final = 1 / 8  # of what an engine works on may wait before it: it never idles, and nothing waits long
@@ -33,9 +33,9 @@ class Pace:
     poll_s: float
 
     @classmethod
-    def of(cls, serving: Serving) -> Pace:
+    def of(cls, service: Service) -> Pace:
         """By default (300 s, 60 s) tries of 90 s, back-offs of 0.3 to 10 s, cool-offs and pauses of 1 to 15 s."""
-        deadline_s, patience_s = serving.deadline_s, serving.patience_s
+        deadline_s, patience_s = service.deadline_s, service.patience_s
         return cls(
             # Two endpoints may hang and the third still gets a whole try; a tenth is left for the waits between.
             try_s=0.3 * deadline_s,

@@ -35,7 +35,7 @@ class EndpointGenerator:
         self.settings = settings
         self.workspace = workspace
         self.ledger = Ledger(workspace)
-        self.client = Client(workspace.service.endpoints, workspace.service, os.environ.get(API_KEY))
+        self.client = Client(workspace.service, os.environ.get(API_KEY))
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._start(self.client.__aenter__()).result()
