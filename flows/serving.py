@@ -5,13 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from types import TracebackType
 
-from synth.generators.vllm.fleet import Fleet
-
 from flows.printing import say
 from flows.recipe import Recipe
 from infra.pool import Pool
 from infra.stage import RowStage, Service
 from synth.caption import Captions
+from synth.generators.vllm.fleet import Fleet
 from synth.query import Queries
 
 

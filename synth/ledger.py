@@ -29,6 +29,7 @@ class Entry:
     text: str
     finish_reason: str
     prompt_tokens: int
+    media_tokens: int | None  # of the prompt's; None where the endpoint did not tell
     completion_tokens: int
     latency_s: float
 

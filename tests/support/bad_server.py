@@ -54,6 +54,7 @@ class BadServer:
     capacity: int | None = None
     key: str | None = None
     models: tuple[str, ...] = ("tiny",)
+    media_tokens: Body | None = None  # vLLM's account of them, if the server is to give one
     port: int = 0
     bodies: list[Body] = field(default_factory=list)  # of requests seen
     seen: Counter[str] = field(default_factory=Counter)  # what was done with them
@@ -143,7 +144,10 @@ class BadServer:
         async with self._work():
             await asyncio.sleep(float(delay or self.delay_s))
         self.answered.append(prompt_of(body))
-        return web.json_response(completion(self.answer(body), body["model"]))
+        made = completion(self.answer(body), body["model"])
+        if self.media_tokens is not None:
+            made["usage"]["prompt_tokens_details"] = self.media_tokens
+        return web.json_response(made)
 
     @asynccontextmanager
     async def _work(self) -> AsyncIterator[None]:

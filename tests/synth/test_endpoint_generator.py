@@ -111,6 +111,10 @@ def test_what_a_model_is_sent(kind: Kind, media: str, rows: tuple[Path, list[Row
     assert schema["required"][0] == "clip_id"
     assert "maxLength" not in json.dumps(schema)
     types = [part["type"] for part in user]
+    if "video_url" in types:
+        assert sent["media_io_kwargs"]["video"]["fps"] == pytest.approx(3 / (row["clip_duration_s"] - 0.1), rel=0.05)
+    else:
+        assert "media_io_kwargs" not in sent
     assert ("video_url" in types) == (media == "video" and kind != "frame_captions")
     if kind == "video_captions":
         assert "4 frames of a clip of 3.50 seconds, taken at seconds 0.00 " in user[-1]["text"]
@@ -228,6 +232,18 @@ def test_a_model_that_sees_nothing_is_found_out(tmp_path: Path, rows: tuple[Path
 
     with BadServer(blind) as server, pytest.raises(RunFailed, match="did not recognise 3 canary clips"):
         captions(tmp_path, absolute(rows), server)
+
+
+@pytest.mark.parametrize(("told", "is_fine"), [({"video": 64}, True), ({"video": 0}, False), (None, False)])
+def test_answers_to_what_was_not_shown_are_refused(
+    told: dict[str, int] | None, is_fine: bool, tmp_path: Path, rows: tuple[Path, list[Row]]
+) -> None:
+    with BadServer(describe, media_tokens={"cached_tokens": 0, "multimodal_tokens": told}) as server:
+        if is_fine:
+            assert all(isinstance(row, dict) for row in captions(tmp_path, absolute(rows), server))
+        else:
+            with pytest.raises(RunFailed, match="no_media"):
+                captions(tmp_path, absolute(rows), server)
 
 
 def test_one_answer_for_all_is_refused(tmp_path: Path, rows: tuple[Path, list[Row]]) -> None:

@@ -145,13 +145,16 @@ def as_entry(request: Request, settings: GeneratorSettings, reply: Reply) -> Ent
         text=reply.text,
         finish_reason=reply.finish_reason,
         prompt_tokens=reply.prompt_tokens,
+        media_tokens=reply.media_tokens,
         completion_tokens=reply.completion_tokens,
         latency_s=round(reply.latency_s, 3),
     )
 
 
 def check(request: Request, entry: Entry) -> None:
-    """Raise RowError for an answer that cannot be used: `truncated_answer`, or as `synth.answers.parse`."""
+    """Raise RowError for an answer that cannot be used: `no_media`, `truncated_answer`, or as `synth.answers.parse`."""
+    if entry.media_tokens == 0:
+        raise RowError("no_media", "the model was shown nothing: none of the prompt's tokens is of a picture or clip")
     if entry.finish_reason == "length":
         raise RowError("truncated_answer", f"the answer did not end within {entry.completion_tokens} tokens")
     parse(request.kind, entry.text, request.clip_id, render(request, ()).system)

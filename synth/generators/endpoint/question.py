@@ -23,6 +23,7 @@ class Question:
     request: Request
     prompt: Prompt
     content: tuple[dict[str, Any], ...]
+    frames_per_s: float = 0.0  # of the clip as it is shown; 0 where none is
 
 
 def compose(request: Request, settings: GeneratorSettings) -> Question:
@@ -37,7 +38,11 @@ def compose(request: Request, settings: GeneratorSettings) -> Question:
     if request.kind != "frame_captions":
         content += _clip(clip, settings)
     prompt = render(request, clip.times_s)
-    return Question(request, prompt, (*content, {"type": "text", "text": prompt.user}))
+    return Question(request, prompt, (*content, {"type": "text", "text": prompt.user}), _rate(clip.times_s))
+
+
+def _rate(times_s: Sequence[float]) -> float:
+    return (len(times_s) - 1) / (times_s[-1] - times_s[0]) if times_s and times_s[-1] > times_s[0] else 0.0
 
 
 def _clip(clip: Shown, settings: GeneratorSettings) -> list[dict[str, Any]]:
@@ -58,7 +63,11 @@ def _pictures(shown: Shown) -> list[dict[str, Any]]:
 def body(question: Question, settings: GeneratorSettings, attempt: int, faulty: tuple[str, RowError] | None) -> Any:
     """The chat completion to ask for; after a `faulty` answer, with that answer and what is wrong with it."""
     sampling, request = settings.sampling, question.request
+    # vLLM's own: it is told when the frames were taken, and to take no fewer of them than it is sent.
+    shown = {"fps": question.frames_per_s, "num_frames": -1}
+    is_video = settings.media == "video" and question.frames_per_s
     return {
+        **({"media_io_kwargs": {"video": shown}} if is_video else {}),
         "model": settings.model,
         "messages": [
             {"role": "system", "content": question.prompt.system},

@@ -38,6 +38,7 @@ class Reply:
     finish_reason: str
     model: str
     prompt_tokens: int
+    media_tokens: int | None  # of the prompt; None where the endpoint does not tell
     completion_tokens: int
     latency_s: float  # of the try that was answered
     endpoint: str
@@ -60,9 +61,21 @@ class _Choice(BaseModel):
     finish_reason: str
 
 
+class _Details(BaseModel):
+    multimodal_tokens: dict[str, int] | None = None  # vLLM's, by modality; null when there were none
+
+
 class _Usage(BaseModel):
     prompt_tokens: int
     completion_tokens: int
+    prompt_tokens_details: _Details | None = None
+
+    @property
+    def media_tokens(self) -> int | None:
+        details = self.prompt_tokens_details
+        if details is None or "multimodal_tokens" not in details.model_fields_set:
+            return None
+        return sum((details.multimodal_tokens or {}).values())
 
 
 class _Completion(BaseModel):
@@ -113,6 +126,7 @@ class Wire:
             finish_reason=completion.choices[0].finish_reason,
             model=completion.model,
             prompt_tokens=completion.usage.prompt_tokens,
+            media_tokens=completion.usage.media_tokens,
             completion_tokens=completion.usage.completion_tokens,
             latency_s=time.monotonic() - began,
             endpoint=base_url,
