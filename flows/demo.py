@@ -8,14 +8,21 @@ from pathlib import Path
 from eval.report import SCORES_REPORT
 from flows.printing import print_release
 from flows.synthesize_pairs import synthesize_pairs
+from flows.tiny_captioner import make_captioner
 from flows.train_and_eval import train_and_eval
 from infra.sample_world.write import write_world
 
 WORLD_SEED = 7
+# A model of a million parameters on two cores: short prompts, few requests at once, and no luck in the answers.
+CAPTIONER_SERVING = ("serving.context=2048", "serving.max_sequences=16", "generator.sampling.temperature=0.0")
 
 
 def run_demo(folder: Path, videos: int, overrides: Sequence[str]) -> None:
-    """Make everything under `folder`; a second call goes on from what is there."""
+    """Make everything under `folder`; a second call goes on from what is there.
+
+    With `generator.kind=vllm` and no model named, a tiny captioner is trained first, and served.
+    """
+    overrides = [*_served_captioner(folder, overrides), *overrides]
     print(f"1/3 rendering {videos} sample videos with known content", flush=True)
     listing = write_world(str(folder / "videos"), videos, WORLD_SEED, workers=2)
     print("2/3 making a release from them", flush=True)
@@ -31,3 +38,12 @@ def run_demo(folder: Path, videos: int, overrides: Sequence[str]) -> None:
     print(f"  scores   {scores}")
     print(f"  verdict  {verdict}")
     print(f"  any id   uvr explain ID --lake {folder / 'lake'}")
+
+
+def _served_captioner(folder: Path, overrides: Sequence[str]) -> list[str]:
+    """Settings of a captioner of our own, made if need be; none where the demo can do without."""
+    keys = dict(text.split("=", 1) for text in overrides if "=" in text)
+    if keys.get("generator.kind") != "vllm" or {"generator.model", "preset"} & keys.keys():
+        return []
+    print("0/3 training a tiny captioner on other sample videos, for vLLM to serve", flush=True)
+    return [f"generator.model={make_captioner(folder / 'tiny-captioner')}", *CAPTIONER_SERVING]
