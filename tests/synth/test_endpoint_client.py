@@ -313,7 +313,7 @@ def test_an_endpoint_that_asks_to_be_left_alone_is() -> None:
 
 def test_a_pause_ends_though_nothing_else_happens() -> None:
     with BadServer() as server:
-        assert texts(ask_all([server], ["bad:once:429:0.1"], Serving(patience_s=2))) == ["echo bad:once:429:0.1"]
+        assert texts(ask_all([server], ["bad:once:429:0.45"], Serving(patience_s=2))) == ["echo bad:once:429:0.45"]
     assert len(server.bodies) == 2  # and no question whether anybody is there
 
 
