@@ -21,8 +21,8 @@ from synth.generators.endpoint.wire import MOST_BYTES
 
 T = TypeVar("T")
 QUICK = Service(deadline_s=3.0, patience_s=5.0, max_in_flight=16)  # tries of 0.9 s
-REFUSALS = ["408", "429", "429:0.1", "429:date1", "500", "500-endless", "503", "503:0.1"]
-DAMAGE = ["drop", "drop-late", "hang", "drip", "not-json", "wrong-schema"]
+PASSING = ["408", "429", "429:0.1", "429:date1", "500", "500-endless", "503", "503:0.1", "drop", "drop-late", "hang"]
+PASSING += ["drip", "not-json", "wrong-schema"]
 KEY = "sk-very-secret-0123456789"
 
 
@@ -109,12 +109,11 @@ def test_answers_go_to_those_who_asked_whatever_order_they_come_in() -> None:
     assert server.most_at_once <= QUICK.max_in_flight
 
 
-@pytest.mark.parametrize("fault", REFUSALS + DAMAGE)
-def test_every_passing_fault_is_tried_again(fault: str) -> None:
-    prompts = [f"{prompt} bad:once:{fault}" if prompt.endswith("3") else prompt for prompt in numbered(20)]
+def test_every_passing_fault_is_tried_again() -> None:
+    prompts = [*numbered(20), *(f"bad:once:{fault}" for fault in PASSING)]
     with BadServer() as server:
         assert texts(ask_all([server], prompts)) == echoes(prompts)
-    assert server.seen[fault.partition(":")[0]] == 2
+    assert server.seen == Counter([*(fault.partition(":")[0] for fault in PASSING), *("ok" for _ in prompts)])
     assert sorted(server.answered) == sorted(prompts)
 
 
@@ -169,7 +168,7 @@ def test_a_poison_request_is_given_up_and_nothing_else(poison: str, company: int
     """Also when it is alone, so that nobody's answers show that the endpoint is well."""
     prompts = [*numbered(company), f"bad:{poison}"]
     with BadServer(delay_s=0.02) as server:
-        *others, blamed = ask_all([server], prompts, Service(deadline_s=1.5, patience_s=6))
+        *others, blamed = ask_all([server], prompts, Service(deadline_s=1.2, patience_s=6))
     assert texts(others) == echoes(numbered(company))
     assert isinstance(blamed, RowError)
     assert blamed.reason == ("broken_reply" if poison in ("not-json", "wrong-schema") else "no_answer")
@@ -263,7 +262,7 @@ def test_settings_that_cannot_work_are_refused(endpoints: list[str], key: str | 
 @pytest.mark.parametrize("fault", ["dead", "500", "503", "429", "429:5", "drop", "hang", "not-json"])
 def test_when_nobody_answers_for_long_the_endpoints_are_down_and_no_row_is_blamed(fault: str) -> None:
     servers = [BadServer(script=itertools.repeat(fault)) for _ in range(2)]
-    service = Service(deadline_s=1.0, patience_s=0.5)
+    service = Service(deadline_s=0.8, patience_s=0.3)
     with served(*(servers if fault != "dead" else [])), pytest.raises(EndpointDown) as down:
         ask_all(servers, numbered(20), service)
     assert all(server.url in str(down.value) for server in servers)
@@ -281,7 +280,7 @@ def test_a_server_that_comes_back_within_patience_answers_everything() -> None:
             while len(server.answered) < 20:
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(server.stop)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.3)
             server.start()
 
         answers, _ = await asyncio.gather(asyncio.gather(*map(ask, prompts)), fail_for_a_while())
@@ -297,11 +296,11 @@ def test_a_server_that_comes_back_within_patience_answers_everything() -> None:
 def test_silence_counts_only_while_something_is_asked() -> None:
     async def work(client: Client) -> str:
         await client.ask(body("one"))
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(0.8)
         return (await client.ask(body("two bad:once:500"))).text
 
     with BadServer() as server:
-        assert asking([server], work, Service(deadline_s=3, patience_s=1)) == "echo two bad:once:500"
+        assert asking([server], work, Service(deadline_s=3, patience_s=0.7)) == "echo two bad:once:500"
     assert len(server.bodies) == 3
 
 
@@ -313,11 +312,17 @@ def test_an_endpoint_that_asks_to_be_left_alone_is() -> None:
     assert 0 < len(tired.bodies) <= 4
 
 
+def test_a_pause_ends_though_nothing_else_happens() -> None:
+    with BadServer() as server:
+        assert texts(ask_all([server], ["bad:once:429:0.45"], Service(patience_s=2))) == ["echo bad:once:429:0.45"]
+    assert len(server.bodies) == 2  # and no question whether anybody is there
+
+
 class Engine(BadServer):
     """Works on 4 at once, and keeps in mind how many waited when each answer was made."""
 
     def __init__(self) -> None:
-        super().__init__(self.note, delay_s=0.08, capacity=4)
+        super().__init__(self.note, delay_s=0.05, capacity=4)
         self.queue: list[int] = []
 
     def note(self, asked: Body) -> str:
