@@ -77,9 +77,11 @@ def vision_runs(tokenizer: Tokenizer, patches: Patches, pad: str, seconds_per_gr
     return [Run((token_id(tokenizer, VISION_START),)), pads, Run((token_id(tokenizer, VISION_END),))]
 
 
-def join_runs(runs: Sequence[Run], tokens_per_second: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Token ids [length] and positions [3, length] of runs in order."""
-    positions = mrope_positions([run.span or len(run.ids) for run in runs], tokens_per_second)
+def join_runs(
+    runs: Sequence[Run], tokens_per_second: int, whole_seconds: bool = True
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Token ids [length] and positions [3, length] (see `mrope_positions`) of runs in order."""
+    positions = mrope_positions([run.span or len(run.ids) for run in runs], tokens_per_second, whole_seconds)
     return np.concatenate([np.array(run.ids, dtype=np.int64) for run in runs]), positions
 
 

@@ -100,7 +100,7 @@ def test_the_chat_is_what_a_server_makes_of_the_template(
     shown = Environment().from_string(TEMPLATE).render(messages=messages, add_generation_prompt=True)
     for patches, medium in zip(media, MEDIA[kind], strict=True):
         pad = f"<|{medium}_pad|>"
-        shown = shown.replace(f"start|>{pad}<", f"start|>{pad * patches.tokens}<", 1)
+        shown = shown.replace(f"start|>{pad}<|vision_end", f"start|>{pad * patches.tokens}<|vision_end", 1)
     theirs = Tokenizer.from_str(tokenizer.to_str()).encode(shown).ids
     assert theirs == chat.ids[: -len(given.ids)].tolist()
     assert tokenizer.decode(chat.ids[chat.learnt].tolist()) == '{"clip_id":"","query":"Show it."}'

@@ -9,7 +9,7 @@ from typing import Final
 
 from tokenizers import Tokenizer
 
-from train.captioner.chat import STEP, Answer, Chat, answer_tokens, build_chat, realistic_rest, task_text
+from train.captioner.chat import SECONDS_PER_GRID, Answer, Chat, answer_tokens, build_chat, realistic_rest, task_text
 from train.captioner.lessons import KINDS, Kind, answer, lesson
 from train.captioner.scenes import Scene
 from train.inputs import SPECIAL_TOKENS, Prepared, Run, encode_text, join_runs
@@ -17,7 +17,6 @@ from train.inputs import SPECIAL_TOKENS, Prepared, Run, encode_text, join_runs
 _KINDS: Final[dict[Kind, int]] = {"video_captions": 55, "frame_captions": 20, "image_query": 10, "video_query": 15}
 _CAPTIONS: Final[dict[Kind, int]] = {"video_captions": 3, "frame_captions": 1}
 _REST_SHARE: Final = {False: 0.15, True: 0.6}  # of batches whose texts go on after the task's word, by is_whole
-_CLOCKS: Final = (STEP, STEP, STEP, 1, 2, 3, 6)  # a server may set it otherwise
 _MOST_NOISE: Final = 120  # tokens
 
 
@@ -55,7 +54,8 @@ class Lessons:
         made = Matches([], [], [])
         for kind in self._kinds(_CAPTIONS):
             scene = self.scenes[next(self.order)]
-            chat = build_chat(self.tokenizer, kind, scene.media(kind), self._text(kind, "", ""), Answer((), ()))
+            text, seconds = self._text(kind, "", ""), self._seconds_per_grid(scene)
+            chat = build_chat(self.tokenizer, kind, scene.media(kind), text, Answer((), ()), seconds)
             image, video = next(iter(chat.images), None), next(iter(chat.videos), None)
             made.requests.append(Prepared(chat.ids, chat.positions, image, video))
             made.texts.append(_fields(scene, kind)["summary"])
@@ -74,8 +74,8 @@ class Lessons:
         clip_id = f"{self.random.getrandbits(128):032x}"[: 32 if is_whole else 4]
         text = answer(clip_id, _fields(scene, kind))
         tokens = answer_tokens(self.tokenizer, clip_id, text if is_whole else text[: text.index('."')])
-        clock = self.random.choice(_CLOCKS)
-        return build_chat(self.tokenizer, kind, scene.media(kind), self._text(kind, rest, clip_id), tokens, clock)
+        text_ids, seconds = self._text(kind, rest, clip_id), self._seconds_per_grid(scene)
+        return build_chat(self.tokenizer, kind, scene.media(kind), text_ids, tokens, seconds)
 
     def _text(self, kind: Kind, rest: str, clip_id: str) -> tuple[int, ...]:
         """The request's text as tokens; weak captions are of another clip, so that nothing is learnt from them."""
@@ -84,6 +84,11 @@ class Lessons:
             return encode_text(self.tokenizer, task_text(kind, realistic_rest(self.random, clip_id, weak)))
         noise = self.random.choices(self.words, k=self.random.randrange(_MOST_NOISE)) if rest == "noise" else ()
         return (*encode_text(self.tokenizer, task_text(kind)), *noise)
+
+    def _seconds_per_grid(self, scene: Scene) -> float:
+        """What a request may say of its frames: nothing, their true times, or of parts and longer clips others."""
+        true = scene.view.shot.frames / scene.view.spec.fps / scene.clip.grid[0]
+        return self.random.choice((SECONDS_PER_GRID, true, self.random.uniform(0.5, 4.0) * true))
 
     def _kinds(self, weights: dict[Kind, int]) -> list[Kind]:
         return self.random.choices(list(weights), list(weights.values()), k=self.size)

@@ -48,9 +48,9 @@ TEMPLATE: Final = (
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}"
 )
-# Positions from one pair of frames to the next: seconds it covers times the 2 tokens a second of the
-# vision configuration. Servers take frames without times as 1 FPS, which gives 4.
-STEP: Final = 4
+# Seconds that a pair of frames covers where a request does not say: servers then take them as 1 FPS.
+SECONDS_PER_GRID: Final = 2.0
+TOKENS_PER_SECOND: Final = 2  # of the vision configuration
 _HEAD: Final = '{"clip_id":"'
 _PROFILES: Final = ("spatial", "temporal", "other")
 _READABILITY: Final = ("easy", "medium", "demanding")
@@ -99,15 +99,25 @@ class Chat:
 
 
 def build_chat(
-    tokenizer: Tokenizer, kind: Kind, media: Sequence[Patches], text: Sequence[int], answer: Answer, step: int = STEP
+    tokenizer: Tokenizer,
+    kind: Kind,
+    media: Sequence[Patches],
+    text: Sequence[int],
+    answer: Answer,
+    seconds_per_grid: float = SECONDS_PER_GRID,
 ) -> Chat:
-    """The chat of one request with (the beginning of) its answer; `media` follow `MEDIA`, `text` is token ids."""
+    """The chat of one request with (the beginning of) its answer, at the positions that vLLM gives it.
+
+    `media` follow `MEDIA`, `text` is token ids.
+    """
     runs = [Run(encode_template(tokenizer, IM_START, "user\n"))]
     for patches, medium in zip(media, MEDIA[kind], strict=True):
         is_video = medium == "video"
-        runs += vision_runs(tokenizer, patches, VIDEO_PAD if is_video else IMAGE_PAD, step if is_video else 0)
+        runs += vision_runs(
+            tokenizer, patches, VIDEO_PAD if is_video else IMAGE_PAD, seconds_per_grid if is_video else 0.0
+        )
     runs.append(Run((*text, *encode_template(tokenizer, IM_END, "\n", IM_START, "assistant\n"))))
-    ids, positions = join_runs([*runs, Run(answer.ids)], tokens_per_second=1)
+    ids, positions = join_runs([*runs, Run(answer.ids)], TOKENS_PER_SECOND, whole_seconds=False)
     learnt = np.zeros(len(ids), np.bool_)
     learnt[len(ids) - len(answer.ids) :] = answer.learnt
     shown = list(zip(media, MEDIA[kind], strict=True))
