@@ -82,7 +82,7 @@ class Gve:
             if not (path / name).is_file():
                 raise UsageError(f"no model at {path}: {name} is missing")
         try:
-            with _no_bars():
+            with no_bars():
                 model, report = Qwen2_5_VLModel.from_pretrained(
                     path, local_files_only=True, dtype=torch.float32, output_loading_info=True
                 )
@@ -98,7 +98,7 @@ class Gve:
         """Write weights, configuration, tokenizer and input settings into `folder`, in Hugging Face's layout."""
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        with _no_bars():
+        with no_bars():
             self.model.save_pretrained(path)
         self.inputs.tokenizer.save(str(path / TOKENIZER_FILE))
         (path / "tokenizer_config.json").write_text(
@@ -161,7 +161,7 @@ def pool_last(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 @contextmanager
-def _no_bars() -> Iterator[None]:
+def no_bars() -> Iterator[None]:
     """Silence transformers' progress bars: the run has its own."""
     shown = hf_logging.is_progress_bar_enabled()
     hf_logging.disable_progress_bar()

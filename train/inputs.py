@@ -48,6 +48,43 @@ def token_id(tokenizer: Tokenizer, token: str) -> int:
     return int(number)
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run of a sequence's tokens: text, or one image's or clip's placeholders with their span."""
+
+    ids: tuple[int, ...]
+    span: VisionSpan | None = None
+
+
+def encode_text(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    """Ids of a text, in which the names of special tokens are but text to a tokenizer told so."""
+    return tuple(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def encode_template(tokenizer: Tokenizer, *pieces: str) -> tuple[int, ...]:
+    """Ids of a template's pieces: special tokens by name, all else through the tokenizer."""
+    ids: list[int] = []
+    for piece in pieces:
+        ids += [token_id(tokenizer, piece)] if piece in SPECIAL_TOKENS else encode_text(tokenizer, piece)
+    return tuple(ids)
+
+
+def vision_runs(tokenizer: Tokenizer, patches: Patches, pad: str, seconds_per_grid: float) -> list[Run]:
+    """The tokens of one image or clip between their marks; `pad` is the placeholder of its kind."""
+    t, h, w = patches.grid
+    span = VisionSpan(t, h // MERGE, w // MERGE, seconds_per_grid)
+    pads = Run((token_id(tokenizer, pad),) * patches.tokens, span)
+    return [Run((token_id(tokenizer, VISION_START),)), pads, Run((token_id(tokenizer, VISION_END),))]
+
+
+def join_runs(
+    runs: Sequence[Run], tokens_per_second: int, whole_seconds: bool = True
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Token ids [length] and positions [3, length] (see `mrope_positions`) of runs in order."""
+    positions = mrope_positions([run.span or len(run.ids) for run in runs], tokens_per_second, whole_seconds)
+    return np.concatenate([np.array(run.ids, dtype=np.int64) for run in runs]), positions
+
+
 def _read(data: bytes, make: Callable[[bytes], Patches]) -> Patches:
     return make(data)
 
@@ -92,50 +129,25 @@ class InputBuilder:
         return patchify(resize(frames, self.settings.frame_min_pixels, self.settings.frame_max_pixels))
 
     def _assemble(self, text: str, instruction: str, image: Patches | None, video: Patches | None) -> Prepared:
-        tail = (*self._tokens(IM_END, "\n", IM_START, "assistant\n"), self._id(self.settings.pooled_token))
-        runs = [_Run(self._tokens(IM_START, f"system\n{instruction}", IM_END, "\n", IM_START))]
+        tail = (
+            *encode_template(self.tokenizer, IM_END, "\n", IM_START, "assistant\n"),
+            token_id(self.tokenizer, self.settings.pooled_token),
+        )
+        runs = [Run(encode_template(self.tokenizer, IM_START, f"system\n{instruction}", IM_END, "\n", IM_START))]
         if video is None and image is None:
-            content = self._encode(f"user\n{text}")  # one piece to the tokenizer, as in the chat template
+            content = encode_text(self.tokenizer, f"user\n{text}")  # one piece to the tokenizer, as in the template
         else:
-            runs.append(_Run(self._tokens("user\n")))
-            runs += self._vision(video, VIDEO_PAD, self.settings.seconds_per_grid)
-            runs += self._vision(image, IMAGE_PAD, 0.0)
-            content = self._encode(text)
+            runs.append(Run(encode_text(self.tokenizer, "user\n")))
+            if video:
+                runs += vision_runs(self.tokenizer, video, VIDEO_PAD, self.settings.seconds_per_grid)
+            if image:
+                runs += vision_runs(self.tokenizer, image, IMAGE_PAD, 0.0)
+            content = encode_text(self.tokenizer, text)
         room = self.settings.max_tokens - len(tail) - sum(len(run.ids) for run in runs)
         if room < 0:
             raise RowError("sequence_too_long", f"the media leave no room: {-room} tokens over {self.settings}")
-        runs += [_Run(content[:room]), _Run(tail)]
-        positions = mrope_positions([run.span or len(run.ids) for run in runs], self.tokens_per_second)
-        return Prepared(np.concatenate([np.array(run.ids, dtype=np.int64) for run in runs]), positions, image, video)
-
-    def _vision(self, patches: Patches | None, pad: str, seconds_per_grid: float) -> list[_Run]:
-        if patches is None:
-            return []
-        t, h, w = patches.grid
-        span = VisionSpan(t, h // MERGE, w // MERGE, seconds_per_grid)
-        pads = _Run((self._id(pad),) * patches.tokens, span)
-        return [_Run((self._id(VISION_START),)), pads, _Run((self._id(VISION_END),))]
-
-    def _tokens(self, *pieces: str) -> tuple[int, ...]:
-        """Ids of a template's pieces: special tokens by name, all else through the tokenizer."""
-        ids: list[int] = []
-        for piece in pieces:
-            ids += [self._id(piece)] if piece in SPECIAL_TOKENS else self._encode(piece)
-        return tuple(ids)
-
-    def _encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer.encode(text, add_special_tokens=False).ids)
-
-    def _id(self, token: str) -> int:
-        return token_id(self.tokenizer, token)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A run of a prompt's tokens: text, or one image's or clip's placeholders with their span."""
-
-    ids: tuple[int, ...]
-    span: VisionSpan | None = None
+        runs += [Run(content[:room]), Run(tail)]
+        return Prepared(*join_runs(runs, self.tokens_per_second), image, video)
 
 
 @dataclass(frozen=True)
@@ -161,20 +173,28 @@ class Batch:
 
 def collate(prepared: Sequence[Prepared], pad_id: int) -> Batch:
     """One batch of prepared sides, padded on the left to the longest."""
-    n, length = len(prepared), max(len(side.ids) for side in prepared)
-    ids = np.full((n, length), pad_id, dtype=np.int64)
+    tokens = pad_left([(side.ids, side.positions) for side in prepared], pad_id)
+    images = stack_patches([side.image for side in prepared if side.image is not None])
+    videos = stack_patches([side.video for side in prepared if side.video is not None])
+    return Batch(*tokens, *images, *videos)
+
+
+def pad_left(
+    sequences: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]], pad_id: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids and mask [n, length] and positions [3, n, length] of n sequences of ids and positions."""
+    n, length = len(sequences), max(len(ids) for ids, _ in sequences)
+    padded = np.full((n, length), pad_id, dtype=np.int64)
     mask = np.zeros((n, length), dtype=np.int64)
-    positions = np.zeros((3, n, length), dtype=np.int64)
-    for row, side in enumerate(prepared):
-        start = length - len(side.ids)
-        ids[row, start:], mask[row, start:], positions[:, row, start:] = side.ids, 1, side.positions
-    images, image_grids = _stack([side.image for side in prepared if side.image is not None])
-    videos, video_grids = _stack([side.video for side in prepared if side.video is not None])
-    tokens = torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(positions)
-    return Batch(*tokens, images, image_grids, videos, video_grids)
+    places = np.zeros((3, n, length), dtype=np.int64)
+    for row, (ids, positions) in enumerate(sequences):
+        start = length - len(ids)
+        padded[row, start:], mask[row, start:], places[:, row, start:] = ids, 1, positions
+    return torch.from_numpy(padded), torch.from_numpy(mask), torch.from_numpy(places)
 
 
-def _stack(media: Sequence[Patches]) -> tuple[Tensor | None, Tensor | None]:
+def stack_patches(media: Sequence[Patches]) -> tuple[Tensor | None, Tensor | None]:
+    """Normalised patches of all media and their grids [media, 3]; nothing of none."""
     if not media:
         return None, None
     return normalize(torch.cat([item.data for item in media])), torch.tensor([item.grid for item in media])

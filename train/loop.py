@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import AdamW
 
 from infra.errors import RunFailed, UsageError
@@ -121,7 +122,7 @@ class _Run:
     ) -> None:
         self.gve, self.batches, self.settings, self.out, self.identity = gve, batches, settings, out, identity
         self.watcher = watcher
-        self.optimizer = make_optimizer(gve, settings)
+        self.optimizer = make_optimizer(gve.model, settings.learning_rate, settings.weight_decay)
         self.epoch = self.step = 0
         planned = settings.epochs * len(batches.steps(0))
         self.steps = min(planned, settings.max_steps or planned)
@@ -185,14 +186,14 @@ class _Run:
         return result
 
 
-def make_optimizer(gve: Gve, settings: TrainSettings) -> AdamW:
+def make_optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
     """AdamW over all weights; norms and biases are not decayed."""
-    weights = list(gve.model.parameters())
+    weights = list(model.parameters())
     groups = [
-        {"params": [w for w in weights if w.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [w for w in weights if w.ndim >= 2], "weight_decay": weight_decay},
         {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
     ]
-    return AdamW(groups, lr=settings.learning_rate)
+    return AdamW(groups, lr=learning_rate)
 
 
 def _report(manifest: Manifest, gve: Gve, pairs_by_task: dict[str, int], log: list[dict[str, Any]]) -> TrainReport:

@@ -3,7 +3,8 @@
 Qwen2.5-VL gives every token a (temporal, height, width) position. We compute them ourselves because
 transformers changed the rule: the weights were trained with that of its 4.x line, where the seconds
 between two temporal grids are truncated to an integer and text goes on after the largest position of
-any axis; 5.x keeps the fraction and goes on after the spatial extent alone.
+any axis; 5.x keeps the fraction and goes on after the spatial extent alone. vLLM keeps the fraction
+and goes on as 4.x does.
 """
 
 from __future__ import annotations
@@ -25,15 +26,18 @@ class VisionSpan:
     seconds_per_grid: float = 0.0  # an image has no time
 
 
-def mrope_positions(spans: Sequence[int | VisionSpan], tokens_per_second: int) -> NDArray[np.int64]:
+def mrope_positions(
+    spans: Sequence[int | VisionSpan], tokens_per_second: int, whole_seconds: bool = True
+) -> NDArray[np.int64]:
     """Positions [3, length] of a sequence made of runs of text (their lengths) and vision spans, in order.
 
-    Source: `Qwen2_5_VLModel.get_rope_index` of transformers 4.57.
+    Source: `Qwen2_5_VLModel.get_rope_index` of transformers 4.57; without `whole_seconds`
+    `Qwen2_5_VLForConditionalGeneration.get_mrope_input_positions` of vLLM 0.32.
     """
     parts: list[NDArray[np.int64]] = []
     start = 0
     for span in spans:
-        part = start + (_text(span) if isinstance(span, int) else _vision(span, tokens_per_second))
+        part = start + (_text(span) if isinstance(span, int) else _vision(span, tokens_per_second, whole_seconds))
         parts.append(part)
         start = int(part.max(initial=start - 1)) + 1
     return np.concatenate(parts, axis=1)
@@ -43,6 +47,7 @@ def _text(length: int) -> NDArray[np.int64]:
     return np.tile(np.arange(length, dtype=np.int64), (3, 1))
 
 
-def _vision(span: VisionSpan, tokens_per_second: int) -> NDArray[np.int64]:
+def _vision(span: VisionSpan, tokens_per_second: int, whole_seconds: bool) -> NDArray[np.int64]:
     t, h, w = np.indices((span.t, span.h, span.w), dtype=np.int64).reshape(3, -1)
-    return np.stack([t * int(span.seconds_per_grid) * tokens_per_second, h, w])
+    seconds = int(span.seconds_per_grid) if whole_seconds else span.seconds_per_grid
+    return np.stack([(t * (seconds * tokens_per_second)).astype(np.int64), h, w])

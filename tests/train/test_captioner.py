@@ -1,0 +1,126 @@
+"""The tiny captioner: true lessons, a folder that transformers loads, and answers that depend on the clip."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from jinja2 import Environment
+from tokenizers import Tokenizer
+from transformers import AutoModelForImageTextToText, AutoTokenizer
+
+from infra.sample_world.draw import draw_world
+from infra.sample_world.spec import BACKGROUND_COLOURS, SHAPES, THING_COLOURS
+from synth.answers import parse_frame_captions, parse_image_query, parse_video_captions, parse_video_query
+from train.captioner.chat import MEDIA, TEMPLATE, answer_tokens, build_chat, realistic_rest, task_text
+from train.captioner.lessons import KINDS, Kind, answer, lesson
+from train.captioner.loop import train_captioner
+from train.captioner.model import Captioner, collate_chats
+from train.captioner.scenes import Scene, draw_canary, draw_views, render_scenes
+from train.captioner.settings import CaptionerSettings, WorldSettings
+from train.inputs import encode_text
+
+CLIP_ID = "0123456789abcdef0123456789abcdef"
+PARSERS = {
+    "video_captions": parse_video_captions,
+    "frame_captions": parse_frame_captions,
+    "image_query": parse_image_query,
+    "video_query": parse_video_query,
+}
+BRIEF = CaptionerSettings(
+    world=WorldSettings(videos=24, canaries=8), match_steps=12, first_steps=24, whole_steps=4, batch=8
+)
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[Scene]:
+    return list(render_scenes(draw_views(BRIEF.world), BRIEF.inputs))
+
+
+@pytest.fixture(scope="module")
+def trained(scenes: list[Scene]) -> tuple[Captioner, list[float]]:
+    return train_captioner(scenes, BRIEF)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lessons_pass_the_checks_of_answers(kind: Kind) -> None:
+    specs = [*(draw_world(5, index) for index in range(300)), *(draw_canary(5, index) for index in range(20))]
+    for spec in specs:
+        for shot in spec.shots:
+            text = answer(CLIP_ID, lesson(kind, spec, shot, Random(spec.index).random()))
+            assert PARSERS[kind](text, CLIP_ID)
+            assert text == answer(CLIP_ID, lesson(kind, spec, shot, Random(spec.index).random()))
+
+
+def test_lessons_name_what_is_there_and_nothing_else() -> None:
+    tones = {*THING_COLOURS, *(name.split()[-1] for name in BACKGROUND_COLOURS)}
+    for index in range(300):
+        spec = draw_world(6, index)
+        for shot in spec.shots:
+            words = re.findall(r"\w+", " ".join(lesson("video_captions", spec, shot, 0.0).values()))
+            things = {(thing.colour, thing.shape) for thing in shot.things}
+            grounds = {name.split()[-1] for name in shot.background.colours}
+            named = {(a, b) for a, b in pairwise(words) if a in THING_COLOURS and b in SHAPES}
+            assert named == things
+            assert tones & set(words) == {colour for colour, _ in things} | grounds
+
+
+def test_the_same_settings_give_the_same_scenes_on_one_process_or_two(scenes: list[Scene]) -> None:
+    again = list(render_scenes(draw_views(BRIEF.world), BRIEF.inputs, workers=2))
+    assert [scene.view for scene in again] == [scene.view for scene in scenes]
+    assert all(torch.equal(a.clip.data, b.clip.data) for a, b in zip(again, scenes, strict=True))
+
+
+def test_a_short_training_lowers_the_loss_and_can_be_repeated(
+    scenes: list[Scene], trained: tuple[Captioner, list[float]]
+) -> None:
+    captioner, losses = trained
+    match, first = losses[: BRIEF.match_steps], losses[BRIEF.match_steps :][: BRIEF.first_steps]
+    assert np.mean(match[-4:]) < 0.95 * match[0]
+    assert np.mean(first[-4:]) < 0.8 * first[0]
+    again, _ = train_captioner(scenes, BRIEF)
+    assert all(map(torch.equal, captioner.model.parameters(), again.model.parameters()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_chat_is_what_a_server_makes_of_the_template(
+    trained: tuple[Captioner, list[float]], scenes: list[Scene], kind: Kind
+) -> None:
+    """The same tokens, placeholders repeated as processors do; no system turn; the clip's id is not learnt."""
+    tokenizer, media = trained[0].tokenizer, next(scene for scene in scenes if scene.subclip).media(kind)
+    text = task_text(kind, realistic_rest(Random(1), CLIP_ID, "A red bar moves up."))
+    given = answer_tokens(tokenizer, CLIP_ID, answer(CLIP_ID, {"query": "Show it."}))
+    chat = build_chat(tokenizer, kind, media, encode_text(tokenizer, text), given)
+    parts = [{"type": medium} for medium in MEDIA[kind]]
+    user = {"role": "user", "content": [*parts, {"type": "text", "text": text}]}
+    messages = [{"role": "system", "content": "Rules."}, user]
+    shown = Environment().from_string(TEMPLATE).render(messages=messages, add_generation_prompt=True)
+    for patches, medium in zip(media, MEDIA[kind], strict=True):
+        pad = f"<|{medium}_pad|>"
+        shown = shown.replace(f"start|>{pad}<|vision_end", f"start|>{pad * patches.tokens}<|vision_end", 1)
+    theirs = Tokenizer.from_str(tokenizer.to_str()).encode(shown).ids
+    assert theirs == chat.ids[: -len(given.ids)].tolist()
+    assert tokenizer.decode(chat.ids[chat.learnt].tolist()) == '{"clip_id":"","query":"Show it."}'
+
+
+def test_the_folder_loads_in_plain_transformers_with_the_same_numbers(
+    trained: tuple[Captioner, list[float]], scenes: list[Scene], tmp_path: Path
+) -> None:
+    """Their processors cannot be loaded beside this torch, which has no torchvision: inputs are ours."""
+    captioner = trained[0]
+    captioner.save(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    text = answer(CLIP_ID, lesson("video_captions", scenes[0].view.spec, scenes[0].view.shot, 0.0))
+    assert tokenizer(text)["input_ids"] == list(encode_text(captioner.tokenizer, text))
+    begun = answer_tokens(captioner.tokenizer, CLIP_ID, text)
+    chats = [build_chat(captioner.tokenizer, kind, scenes[0].media(kind), (), begun) for kind in KINDS[:3]]
+    batch = collate_chats(chats, captioner.pad_id).arguments(torch.device("cpu"))
+    with torch.inference_mode():
+        assert torch.allclose(model(**batch).logits, captioner.model(**batch).logits, atol=1e-5)
+    loaded = Captioner.load(tmp_path)
+    assert loaded.settings == BRIEF.inputs
+    assert loaded.complete(chats, 5) == captioner.complete(chats, 5)

@@ -1,0 +1,104 @@
+"""Batches that the captioner learns from, drawn from rendered scenes by a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from tokenizers import Tokenizer
+
+from train.captioner.chat import SECONDS_PER_GRID, Answer, Chat, answer_tokens, build_chat, realistic_rest, task_text
+from train.captioner.lessons import KINDS, Kind, answer, lesson
+from train.captioner.scenes import Scene
+from train.inputs import SPECIAL_TOKENS, Prepared, Run, encode_text, join_runs
+
+_KINDS: Final[dict[Kind, int]] = {"video_captions": 55, "frame_captions": 20, "image_query": 10, "video_query": 15}
+_CAPTIONS: Final[dict[Kind, int]] = {"video_captions": 3, "frame_captions": 1}
+_REST_SHARE: Final = {False: 0.15, True: 0.6}  # of batches whose texts go on after the task's word, by is_whole
+_MOST_NOISE: Final = 120  # tokens
+
+
+def lesson_texts(scenes: Sequence[Scene]) -> Iterator[str]:
+    """The answers about `scenes` and texts that a request may have: what a tokenizer is learnt from."""
+    random = Random(0)
+    for scene in scenes:
+        for kind in KINDS:
+            yield answer("", _fields(scene, kind))
+            yield task_text(kind, realistic_rest(random, "", ""))
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Requests for captions without their answers, and as texts the summaries that they should get."""
+
+    requests: list[Prepared]
+    summaries: list[Prepared]
+    texts: list[str]
+
+
+class Lessons:
+    """Endless batches; the same arguments give the same ones, in the order of the calls."""
+
+    def __init__(self, tokenizer: Tokenizer, scenes: Sequence[Scene], size: int, seed: int) -> None:
+        self.tokenizer, self.scenes, self.size = tokenizer, scenes, size
+        self.random = Random(f"lessons/{seed}")
+        specials = {tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
+        self.words = sorted(set(tokenizer.get_vocab().values()) - specials)
+        self.order = self._shuffled(range(len(scenes)))
+        self.references = self._shuffled([n for n, scene in enumerate(scenes) if scene.subclip])
+
+    def matches(self) -> Matches:
+        """The next batch to be told apart."""
+        made = Matches([], [], [])
+        for kind in self._kinds(_CAPTIONS):
+            scene = self.scenes[next(self.order)]
+            text, seconds = self._text(kind, "", ""), self._seconds_per_grid(scene)
+            chat = build_chat(self.tokenizer, kind, scene.media(kind), text, Answer((), ()), seconds)
+            image, video = next(iter(chat.images), None), next(iter(chat.videos), None)
+            made.requests.append(Prepared(chat.ids, chat.positions, image, video))
+            made.texts.append(_fields(scene, kind)["summary"])
+            run = Run(encode_text(self.tokenizer, made.texts[-1]))
+            made.summaries.append(Prepared(*join_runs([run], tokens_per_second=1)))
+        return made
+
+    def chats(self, is_whole: bool) -> list[Chat]:
+        """The next batch of whole answers, or of their beginnings up to the end of the first sentence."""
+        has_rest = self.random.random() < _REST_SHARE[is_whole]
+        rest = self.random.choice(("realistic", "noise")) if has_rest else ""
+        return [self._chat(kind, rest, is_whole) for kind in self._kinds(_KINDS)]
+
+    def _chat(self, kind: Kind, rest: str, is_whole: bool) -> Chat:
+        scene = self.scenes[next(self.references if kind == "video_query" else self.order)]
+        clip_id = f"{self.random.getrandbits(128):032x}"[: 32 if is_whole else 4]
+        text = answer(clip_id, _fields(scene, kind))
+        tokens = answer_tokens(self.tokenizer, clip_id, text if is_whole else text[: text.index('."')])
+        text_ids, seconds = self._text(kind, rest, clip_id), self._seconds_per_grid(scene)
+        return build_chat(self.tokenizer, kind, scene.media(kind), text_ids, tokens, seconds)
+
+    def _text(self, kind: Kind, rest: str, clip_id: str) -> tuple[int, ...]:
+        """The request's text as tokens; weak captions are of another clip, so that nothing is learnt from them."""
+        if rest == "realistic":
+            weak = self.random.choice(self.scenes).view.spec.weak_caption
+            return encode_text(self.tokenizer, task_text(kind, realistic_rest(self.random, clip_id, weak)))
+        noise = self.random.choices(self.words, k=self.random.randrange(_MOST_NOISE)) if rest == "noise" else ()
+        return (*encode_text(self.tokenizer, task_text(kind)), *noise)
+
+    def _seconds_per_grid(self, scene: Scene) -> float:
+        """What a request may say of its frames: nothing, their true times, or of parts and longer clips others."""
+        true = scene.view.shot.frames / scene.view.spec.fps / scene.clip.grid[0]
+        return self.random.choice((SECONDS_PER_GRID, true, self.random.uniform(0.5, 4.0) * true))
+
+    def _kinds(self, weights: dict[Kind, int]) -> list[Kind]:
+        return self.random.choices(list(weights), list(weights.values()), k=self.size)
+
+    def _shuffled(self, numbers: Sequence[int]) -> Iterator[int]:
+        order = list(numbers)
+        while True:
+            self.random.shuffle(order)
+            yield from order
+
+
+def _fields(scene: Scene, kind: Kind) -> dict[str, str]:
+    return lesson(kind, scene.view.spec, scene.view.shot, scene.view.frame_u)
