@@ -20,8 +20,8 @@ from shards.manifest import load_manifest, verify
 
 pytestmark = pytest.mark.slow
 
-VIDEOS = 20
-KILLS = 8
+VIDEOS = 14
+KILLS = 6
 SETTINGS = ("--set", "layout.shard_pairs=8", "--set", "layout.val_share=0.3")
 
 
