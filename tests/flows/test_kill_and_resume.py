@@ -66,7 +66,7 @@ class Runs:
         return [" ".join(p.cmdline())[:120] for p in marked(self.mark)]
 
 
-def _assert_gone(runs: Runs, seconds: float = 30.0) -> None:
+def _assert_gone(runs: Runs, seconds: float = 60.0) -> None:
     limit = time.monotonic() + seconds
     while runs.left_behind() and time.monotonic() < limit:
         time.sleep(0.2)
