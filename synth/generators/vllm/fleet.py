@@ -35,7 +35,7 @@ class Fleet:
         self.serving = serving
         self._say = say
         self._replicas: list[Any] = []
-        self._job = ""  # Ray's name for the connection under which they were started
+        self._connection = ("", "")  # to Ray, under which they were started
 
     def __enter__(self) -> Fleet:
         return self
@@ -84,16 +84,17 @@ class Fleet:
                 ray.kill(replica)
 
     def _is_connected(self) -> bool:
+        """Whether the connection to Ray is still the one that the replicas were started under."""
         import ray
 
-        return bool(ray.is_initialized() and ray.get_runtime_context().get_job_id() == self._job)
+        return bool(ray.is_initialized()) and _connection() == self._connection
 
     def _forget_lost(self) -> None:
         """Keep the replicas whose actors are alive."""
         import ray
 
         if not self._is_connected():
-            self._job, self._replicas = ray.get_runtime_context().get_job_id(), []
+            self._connection, self._replicas = _connection(), []
         asked = {replica.url.remote(): replica for replica in self._replicas}
         self._replicas = []
         for answer, replica in asked.items():
@@ -155,6 +156,14 @@ class Fleet:
         own = ray.get_runtime_context().get_node_id()
         if not any(node["Alive"] and node["NodeID"] == own for node in ray.nodes()):
             raise ClusterLost("the Ray cluster went away while vLLM servers started")
+
+
+def _connection() -> tuple[str, str]:
+    """Names this process's connection to Ray: every new cluster numbers its jobs from one, but not its nodes."""
+    import ray
+
+    context = ray.get_runtime_context()
+    return context.get_job_id(), context.get_node_id()
 
 
 def replicas_for(gpus: Sequence[float], serving: Serving) -> tuple[Device, int]:
