@@ -10,22 +10,14 @@ import httpx
 import moody_server
 import psutil
 import pytest
+from replicas import actors, connect
 from service import wait_for
 
 from infra.errors import ClusterLost, RunFailed, UsageError
-from infra.pool import LOCAL_RAY
 from synth.generators.settings import GeneratorSettings, Serving
 from synth.generators.vllm.fleet import Fleet
 
 Make = Callable[..., Fleet]
-
-
-def connect() -> None:
-    """Start Ray and connect to it, as a run's pool does."""
-    import ray
-
-    if not ray.is_initialized():
-        ray.init(address="local", num_cpus=2, log_to_driver=False, logging_level="ERROR", **LOCAL_RAY)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,11 +54,6 @@ def pids(folder: Path) -> set[int]:
 
 def living(folder: Path) -> set[int]:
     return {pid for pid in pids(folder) if psutil.pid_exists(pid)}
-
-
-def actors() -> list[psutil.Process]:
-    """The processes of replicas, started by this process's Ray."""
-    return [p for p in psutil.Process().children(recursive=True) if "ray::Replica" in " ".join(p.cmdline())]
 
 
 def test_replicas_are_started_once_and_stopped(make: Make, tmp_path: Path) -> None:
