@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 from replicas import actors, connect
-from service import marked, wait_for
+from service import wait_for
 from tiny_server_model import write_tiny_server_model
 
 from infra.errors import RunFailed
@@ -103,15 +103,19 @@ def taken_at(fps: float) -> dict[str, Any]:
     return {"media_io_kwargs": {"video": {"fps": fps, "num_frames": -1}}}
 
 
-def processes(model: str) -> list[psutil.Process]:
-    """The server's first process and all others of its group, its guard among them."""
+def processes(url: str) -> list[psutil.Process]:
+    """All processes of the server at `url`: its first one, then those of its group, the guard among them."""
+    port = str(httpx.URL(url).port)
     for process in psutil.process_iter():
-        command = process.cmdline() if process.is_running() and process.status() != psutil.STATUS_ZOMBIE else []
-        if model in command and "guard.py" not in " ".join(command):
+        command = process.cmdline() if process.status() != psutil.STATUS_ZOMBIE else []
+        if port in command and is_server(command):
             group = os.getpgid(process.pid)
-            others = [p for p in psutil.process_iter() if p.pid != process.pid and os.getpgid(p.pid) == group]
-            return [process, *others]
+            return [process, *(p for p in psutil.process_iter() if p != process and os.getpgid(p.pid) == group)]
     return []
+
+
+def is_server(command: list[str]) -> bool:
+    return "vllm.entrypoints.openai.api_server" in command and not any("guard.py" in word for word in command)
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
@@ -158,23 +162,21 @@ def test_files_of_the_machine_are_not_read(url: str) -> None:
     assert "allowed-local-media-path" in refused.text
 
 
-def test_no_other_machine_can_reach_it(url: str, generator: GeneratorSettings) -> None:
+def test_no_other_machine_can_reach_it(url: str) -> None:
     listening = [
         connection.laddr.ip
-        for process in processes(generator.model)
+        for process in processes(url)
         for connection in process.net_connections(kind="tcp")
         if connection.status == psutil.CONN_LISTEN
     ]
-    assert set(listening) == {"127.0.0.1"}
+    assert set(listening) == {"127.0.0.1"}  # and some are found
 
 
-@pytest.mark.parametrize("name", ["api_server", "VLLM::EngineCore"])
-def test_a_killed_server_comes_back_at_the_same_url(
-    fleet: Fleet, url: str, generator: GeneratorSettings, name: str
-) -> None:
-    before = processes(generator.model)
-    (victim,) = [p for p in before if name in " ".join(p.cmdline()) and "guard.py" not in " ".join(p.cmdline())]
-    victim.kill()
+@pytest.mark.parametrize("victim", ["server", "VLLM::EngineCore"])
+def test_a_killed_server_comes_back_at_the_same_url(fleet: Fleet, url: str, victim: str) -> None:
+    before = processes(url)
+    named = {process.cmdline()[0]: process for process in before[1:]} | {"server": before[0]}
+    named[victim].kill()
     wait_for("the server's processes to end", lambda: not alive(before), 60)
     wait_for("the server", lambda: _is_healthy(url), 600)
     assert fleet.urls(connect) == (url,)
@@ -188,8 +190,9 @@ def _is_healthy(url: str) -> bool:
         return False
 
 
-def test_killing_the_actor_leaves_no_server(url: str, generator: GeneratorSettings) -> None:
-    left = processes(generator.model)
+def test_killing_the_actor_leaves_no_server(url: str) -> None:
+    left = processes(url)
+    assert left
     (actor,) = actors()
     actor.kill()
     wait_for("the server's processes to end", lambda: not alive(left), 60)
@@ -199,10 +202,9 @@ def test_a_model_that_cannot_be_served_fails_the_run_with_the_server_s_words(gen
     serving = Serving(context=10**7)
     with Fleet(generator, serving) as fleet, pytest.raises(RunFailed, match="max_model_len"):
         fleet.urls(connect)
-    assert not processes(generator.model)
 
 
-def test_killing_the_driver_leaves_no_server(generator: GeneratorSettings, tmp_path: Path) -> None:
+def test_killing_the_driver_leaves_no_server(generator: GeneratorSettings) -> None:
     script = (
         "import sys, signal, test_vllm_serving as t\n"
         "generator = t.GeneratorSettings(kind='vllm', model=sys.argv[1], max_frame_pixels=t.SIDE * t.SIDE)\n"
@@ -210,16 +212,18 @@ def test_killing_the_driver_leaves_no_server(generator: GeneratorSettings, tmp_p
         "signal.pause()\n"
     )
     paths = os.pathsep.join([str(Path(__file__).parent), os.environ["PYTHONPATH"]])
-    environment = os.environ | {"PYTHONPATH": paths, "UVR_TEST_MARK": str(tmp_path)}
     driver = subprocess.Popen(
-        [sys.executable, "-c", script, generator.model], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, generator.model],
+        env=os.environ | {"PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert driver.stdout is not None
     url = driver.stdout.readline().strip()
     driver.stdout.close()
     assert _is_healthy(url)
-    left = processes(generator.model)
+    left = processes(url)
+    assert left
     driver.kill()
     driver.wait()
     wait_for("the server's processes to end", lambda: not alive(left), 60)
-    wait_for("Ray to end", lambda: not list(marked(str(tmp_path))), 60)

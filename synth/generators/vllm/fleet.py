@@ -55,6 +55,7 @@ class Fleet:
         import ray
 
         try:
+            self._check_cluster()
             self._forget_lost()
             place, count = self._plan()
             while len(self._replicas) < count:
@@ -66,6 +67,9 @@ class Fleet:
             if isinstance(cause, UvrError):  # raised by a replica
                 raise cause from error
             raise ClusterLost(f"Ray lost a vLLM replica: {error}") from error
+        except ClusterLost:
+            self._replicas.clear()  # nobody is there to be asked; they end with it
+            raise
         except BaseException:
             self.release()
             raise
@@ -112,7 +116,7 @@ class Fleet:
 
         gpus = [node["Resources"].get("GPU", 0.0) for node in ray.nodes() if node["Alive"]]
         device, count = replicas_for(gpus, self.serving)
-        key = os.environ.get("OPENAI_API_KEY", "")  # what the endpoints' clients show
+        key = os.environ.get("OPENAI_API_KEY", "").strip()  # what the endpoints' clients show
         if len(gpus) > 1 and not key:
             raise UsageError("servers that other machines can reach want a key: set OPENAI_API_KEY to a secret")
         place = Place(
@@ -155,7 +159,7 @@ class Fleet:
 
         own = ray.get_runtime_context().get_node_id()
         if not any(node["Alive"] and node["NodeID"] == own for node in ray.nodes()):
-            raise ClusterLost("the Ray cluster went away while vLLM servers started")
+            raise ClusterLost("the Ray cluster went away, and the vLLM servers on it")
 
 
 def _connection() -> tuple[str, str]:
