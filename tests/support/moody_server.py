@@ -1,9 +1,9 @@
 """A server that stands in for vLLM's: slow to start, with a child of its own, and in the mood it is told.
 
-`python moody_server.py PORT FOLDER MOOD`: `fine`, `broken` (ends while it starts), `unready` (answers 503),
-`deaf` (from the second question for its health on, in its first life only), or `mortal` (ends when it has
-answered). It writes the pids of its processes into `FOLDER/LIFE.pids`, and its child outlives it unless
-somebody ends it.
+`python moody_server.py FOLDER MOOD [...] --port PORT [...]`; moods: `fine`, `broken` (ends while it starts),
+`unready` (answers 503), `deaf` (from the second question for its health on, in its first life only), or
+`mortal` (ends when it has answered). It writes the pids of its processes into `FOLDER/LIFE.pids`, and its
+child outlives it unless somebody ends it.
 """
 
 import os
@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 
-def main(port: int, folder: Path, mood: str) -> None:
+def main(folder: Path, mood: str, port: int) -> None:
     """Serve until killed."""
     life = len(list(folder.glob("*.pids")))
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -44,4 +44,4 @@ def main(port: int, folder: Path, mood: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[sys.argv.index("--port") + 1]))

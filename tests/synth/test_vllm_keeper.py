@@ -23,7 +23,7 @@ from synth.generators.vllm.keeper import KeptServer
 def make(folder: Path, mood: str, start_s: float = 60.0) -> KeptServer:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    arguments = [sys.executable, moody_server.__file__, str(port), str(folder), mood]
+    arguments = [sys.executable, moody_server.__file__, str(folder), mood, "--port", str(port)]
     return KeptServer(arguments, {"TMPDIR": str(folder)}, f"http://127.0.0.1:{port}/health", start_s, hang_s=1.0)
 
 

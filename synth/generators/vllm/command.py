@@ -79,6 +79,7 @@ def server_environment(place: Place) -> Mapping[str, str]:
         # Left to itself vLLM pins its threads to cores, and every server to the same ones.
         variables["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
         variables["OMP_NUM_THREADS"] = str(place.threads)
+        variables["TORCHDYNAMO_DISABLE"] = "1"  # else it compiles C++ in the midst of the first request for likelihoods
     return variables
 
 

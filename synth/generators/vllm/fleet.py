@@ -35,7 +35,7 @@ class Fleet:
         self.serving = serving
         self._say = say
         self._replicas: list[Any] = []
-        self._job = ""  # Ray's name for the connection under which they were started
+        self._connection = ("", "")  # to Ray, under which they were started
 
     def __enter__(self) -> Fleet:
         return self
@@ -55,6 +55,7 @@ class Fleet:
         import ray
 
         try:
+            self._check_cluster()
             self._forget_lost()
             place, count = self._plan()
             while len(self._replicas) < count:
@@ -66,6 +67,9 @@ class Fleet:
             if isinstance(cause, UvrError):  # raised by a replica
                 raise cause from error
             raise ClusterLost(f"Ray lost a vLLM replica: {error}") from error
+        except ClusterLost:
+            self._replicas.clear()  # nobody is there to be asked; they end with it
+            raise
         except BaseException:
             self.release()
             raise
@@ -84,16 +88,17 @@ class Fleet:
                 ray.kill(replica)
 
     def _is_connected(self) -> bool:
+        """Whether the connection to Ray is still the one that the replicas were started under."""
         import ray
 
-        return bool(ray.is_initialized() and ray.get_runtime_context().get_job_id() == self._job)
+        return bool(ray.is_initialized()) and _connection() == self._connection
 
     def _forget_lost(self) -> None:
         """Keep the replicas whose actors are alive."""
         import ray
 
         if not self._is_connected():
-            self._job, self._replicas = ray.get_runtime_context().get_job_id(), []
+            self._connection, self._replicas = _connection(), []
         asked = {replica.url.remote(): replica for replica in self._replicas}
         self._replicas = []
         for answer, replica in asked.items():
@@ -111,7 +116,7 @@ class Fleet:
 
         gpus = [node["Resources"].get("GPU", 0.0) for node in ray.nodes() if node["Alive"]]
         device, count = replicas_for(gpus, self.serving)
-        key = os.environ.get("OPENAI_API_KEY", "")  # what the endpoints' clients show
+        key = os.environ.get("OPENAI_API_KEY", "").strip()  # what the endpoints' clients show
         if len(gpus) > 1 and not key:
             raise UsageError("servers that other machines can reach want a key: set OPENAI_API_KEY to a secret")
         place = Place(
@@ -154,7 +159,15 @@ class Fleet:
 
         own = ray.get_runtime_context().get_node_id()
         if not any(node["Alive"] and node["NodeID"] == own for node in ray.nodes()):
-            raise ClusterLost("the Ray cluster went away while vLLM servers started")
+            raise ClusterLost("the Ray cluster went away, and the vLLM servers on it")
+
+
+def _connection() -> tuple[str, str]:
+    """Names this process's connection to Ray: every new cluster numbers its jobs from one, but not its nodes."""
+    import ray
+
+    context = ray.get_runtime_context()
+    return context.get_job_id(), context.get_node_id()
 
 
 def replicas_for(gpus: Sequence[float], serving: Serving) -> tuple[Device, int]:

@@ -56,13 +56,15 @@ class KeptServer:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the server and wait until it is ready; one that is kept already is left alone.
+        """Start the server unless it is kept already, and wait until it is ready.
 
         Raises RunFailed with the end of its log when it ends, or is not ready in time.
         """
         with self._starting:
-            if self.is_kept():
-                return
+            while self.is_kept():  # it may just be on its way back
+                if self._is_healthy():
+                    return
+                time.sleep(POLL_S)
             self._launch()
             try:
                 self._wait_until_ready()
