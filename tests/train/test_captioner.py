@@ -14,7 +14,7 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from infra.sample_world.draw import draw_world
 from infra.sample_world.spec import BACKGROUND_COLOURS, SHAPES, THING_COLOURS
-from synth.answers import parse_frame_captions, parse_image_query, parse_video_captions, parse_video_query
+from synth.answers import parse
 from train.captioner.chat import MEDIA, TEMPLATE, answer_tokens, build_chat, realistic_rest, task_text
 from train.captioner.lessons import KINDS, Kind, answer, lesson
 from train.captioner.loop import train_captioner
@@ -24,12 +24,6 @@ from train.captioner.settings import CaptionerSettings, WorldSettings
 from train.inputs import encode_text
 
 CLIP_ID = "0123456789abcdef0123456789abcdef"
-PARSERS = {
-    "video_captions": parse_video_captions,
-    "frame_captions": parse_frame_captions,
-    "image_query": parse_image_query,
-    "video_query": parse_video_query,
-}
 BRIEF = CaptionerSettings(
     world=WorldSettings(videos=24, canaries=8), match_steps=12, first_steps=24, whole_steps=4, batch=8
 )
@@ -51,7 +45,7 @@ def test_lessons_pass_the_checks_of_answers(kind: Kind) -> None:
     for spec in specs:
         for shot in spec.shots:
             text = answer(CLIP_ID, lesson(kind, spec, shot, Random(spec.index).random()))
-            assert PARSERS[kind](text, CLIP_ID)
+            assert parse(kind, text, CLIP_ID)
             assert text == answer(CLIP_ID, lesson(kind, spec, shot, Random(spec.index).random()))
 
 
