@@ -76,11 +76,11 @@ class Fleet:
 
     def release(self) -> None:
         """Stop all servers; does nothing where there are none."""
-        import ray
-
         replicas, self._replicas = self._replicas, []
         if not replicas or not self._is_connected():
             return  # replicas end with the connection that they were started under
+        import ray
+
         with suppress(ray.exceptions.RayError):
             ray.wait([r.stop.remote() for r in replicas], num_returns=len(replicas), timeout=STOP_S)
         for replica in replicas:
