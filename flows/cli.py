@@ -69,6 +69,14 @@ def quarantine(lake: Lake, stage: StageName = None, json: AsJson = False) -> Non
 
 
 @app.command()
+def answers(lake: Lake, json: AsJson = False) -> None:
+    """What models were asked and what it took, by model and kind of question."""
+    from flows import commands
+
+    commands.answers(lake, json)
+
+
+@app.command()
 def requeue(
     lake: Lake,
     stage: StageName = None,

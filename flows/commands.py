@@ -63,6 +63,16 @@ def quarantine(lake: str, stage: str | None, as_json: bool) -> None:
     print_rows(rows, ("stage", "source", "key", "reason", "error"), as_json)
 
 
+def answers(lake: str, as_json: bool) -> None:
+    """`uvr answers`."""
+    from synth.ledger import accounts
+
+    store = Store(lake)
+    lakes.load_record(store)
+    columns = ("model", "revision", "kind", "answers", "clips", "prompt_tokens", "completion_tokens", "median_s")
+    print_rows(accounts(store), columns, as_json)
+
+
 def dropped(lake: str, stage: str | None, as_json: bool) -> None:
     """`uvr dropped`."""
     with lakes.open_tables(lake) as tables:

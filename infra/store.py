@@ -138,6 +138,11 @@ class Store:
         """The absolute path or key of `name`, without its protocol."""
         return f"{self.root}/{name}"
 
+    def location(self, name: str) -> str:
+        """Where `name` is, as other libraries take it: a path on a local disk, else a URL."""
+        full = self.full(name)
+        return full if self.is_local else str(self.fs.unstrip_protocol(full))
+
     def exists(self, name: str) -> bool:
         """Whether `name` exists now (never answered from a listing cache)."""
         self.fs.invalidate_cache()

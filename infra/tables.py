@@ -192,9 +192,7 @@ def read_parts(store: Store, link: Link) -> str:
 
     Parts from before tokens were counted lack that column; there it is NULL.
     """
-    full = store.full(f"{link.folder}/parts/*.parquet")
-    location = full if store.is_local else str(store.fs.unstrip_protocol(full))
-    quoted = location.replace("'", "''")
+    quoted = store.location(f"{link.folder}/parts/*.parquet").replace("'", "''")
     return (
         f"SELECT * FROM read_parquet('{quoted}', filename = true, union_by_name = true) "
         "UNION ALL BY NAME SELECT NULL::BIGINT AS tokens WHERE false"

@@ -10,7 +10,10 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from infra.stage import Workspace
+from infra.stage import Row, Workspace
+from infra.store import Store
+from infra.tables import connect
+from infra.workspace import KEPT
 from synth.generator import Request
 from synth.generators.settings import GeneratorSettings
 
@@ -65,3 +68,20 @@ class Ledger:
 
 def _name(key: str, attempt: int) -> str:
     return f"{ANSWERS}/{key[:2]}/{key[2:4]}/{key}-{attempt}.json"
+
+
+def accounts(store: Store) -> list[Row]:
+    """What the ledger of a lake holds, by model and kind of question: answers, tokens, seconds a call (median)."""
+    files = f"{KEPT}/{ANSWERS}/*/*/*.json"
+    if not store.exists(f"{KEPT}/{ANSWERS}"):
+        return []
+    with connect(store) as db:
+        found = db.execute(
+            "SELECT model, revision, kind, count(*) AS answers, count(DISTINCT clip_id) AS clips, "
+            "sum(prompt_tokens)::BIGINT AS prompt_tokens, sum(completion_tokens)::BIGINT AS completion_tokens, "
+            "round(median(latency_s), 2) AS median_s "
+            "FROM read_json(?, format = 'newline_delimited') GROUP BY ALL ORDER BY ALL",
+            [store.location(files)],
+        )
+        names = [column[0] for column in found.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

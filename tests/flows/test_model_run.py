@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,11 @@ def test_a_run_in_trouble_makes_a_release_of_the_models_captions_and_pays_once(t
         before = len(server.bodies)
         assert runs.finish("--set", "pairs.target_pairs=10") != manifest
         assert len(server.bodies) == before
+    listed = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "answers", "--lake", str(runs.lake), "--json"], capture_output=True
+    )
+    asked_for = Counter(entry["kind"] for entry in ledger(runs.lake))
+    assert {row["kind"]: row["answers"] for row in json.loads(listed.stdout)} == asked_for
     told = [json.loads(entry["text"]) for entry in ledger(runs.lake) if "captions" in entry["kind"]]
     captions = {text for answer in told for text in answer.values()}
     tars = [str(path) for path in sorted(Path(manifest).parent.glob("*-T2[VI]-*.tar"))]
