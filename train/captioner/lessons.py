@@ -14,8 +14,10 @@ from typing import Final, Literal
 from infra.sample_world.path import is_visible, on_screen
 from infra.sample_world.spec import (
     BACKGROUND_COLOURS,
+    SHAPES,
     SIZES,
     STRAIGHT,
+    TEXTURES,
     THING_COLOURS,
     Background,
     Leg,
@@ -133,6 +135,23 @@ def frame_captions(spec: VideoSpec, shot: Shot, u: float) -> dict[str, str]:
         "keywords": ", ".join([*map(noun, things), *_ground_terms(shot.background), "single moment"]),
         "partial": f"One part of it: {_article(noun(things[0]))} {ground}.",
     }
+
+
+# What can be asked of a picture with one thing, and the possible answers.
+SIGHTS: Final[tuple[tuple[str, ...], ...]] = (
+    tuple(THING_COLOURS),
+    SHAPES,
+    tuple(SIZES),
+    TEXTURES,
+    tuple(BACKGROUND_COLOURS),
+)
+
+
+def sights(spec: VideoSpec, shot: Shot, u: float) -> tuple[tuple[str, ...], ...]:
+    """The true answers of `SIGHTS` about the picture of `shot` at progress `u`; a background may have two tones."""
+    (thing,) = shot.things
+    size = _size(shot, thing, u, spec)
+    return (thing.colour,), (thing.shape,), (size,), (shot.background.texture,), shot.background.colours
 
 
 def told(things: Sequence[Thing]) -> list[Thing]:
