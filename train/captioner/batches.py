@@ -15,7 +15,7 @@ from train.captioner.chat import SECONDS_PER_GRID, Chat, answer_tokens, build_ch
 from train.captioner.lessons import KINDS, SIGHTS, Kind, answer, lesson, sights
 from train.captioner.scenes import Scene
 from train.inputs import SPECIAL_TOKENS, encode_text
-from train.pixels import Patches
+from train.pixels import Patches, patchify, unpatchify
 
 _KINDS: Final[dict[Kind, int]] = {"video_captions": 55, "frame_captions": 20, "image_query": 10, "video_query": 15}
 _REST_SHARE: Final = {False: 0.15, True: 0.6}  # of batches whose texts go on after the task's word, by is_whole
@@ -67,8 +67,16 @@ class Lessons:
         t, h, w = scene.clip.grid
         pair = self.random.randrange(-1, t)
         if pair < 0:
-            return scene.frame, scene.view.frame_u
-        return Patches(scene.clip.data[pair * h * w : (pair + 1) * h * w], (1, h, w)), (pair + 0.25) / (t - 0.5)
+            return self._moved(scene.frame), scene.view.frame_u
+        picture = Patches(scene.clip.data[pair * h * w : (pair + 1) * h * w], (1, h, w))
+        return self._moved(picture), (pair + 0.25) / (t - 0.5)
+
+    def _moved(self, picture: Patches) -> Patches:
+        """The picture mirrored or not and shifted by any distance, what leaves on one side entering on the other."""
+        pixels = unpatchify(picture)
+        height, width = pixels.shape[2:]
+        pixels = pixels.roll((self.random.randrange(height), self.random.randrange(width)), dims=(2, 3))
+        return patchify(pixels.flip(3) if self.random.random() < 0.5 else pixels)
 
     def chats(self, is_whole: bool) -> list[Chat]:
         """The next batch of whole answers, or of their beginnings up to the end of the first sentence."""
