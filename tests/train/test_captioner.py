@@ -17,10 +17,10 @@ from infra.media.decode import decode_image, sample_frames
 from infra.media.encode import encode_image, encode_video
 from infra.sample_world.draw import draw_world
 from infra.sample_world.render import render_shot
-from infra.sample_world.spec import BACKGROUND_COLOURS, SHAPES, THING_COLOURS
+from infra.sample_world.spec import BACKGROUND_COLOURS, SHAPES, STRAIGHT, THING_COLOURS
 from synth.answers import parse_frame_captions, parse_image_query, parse_video_captions, parse_video_query
 from train.captioner.chat import MEDIA, TEMPLATE, answer_tokens, build_chat, realistic_rest, task_text
-from train.captioner.lessons import KINDS, Kind, answer, lesson
+from train.captioner.lessons import KINDS, Kind, answer, lesson, sights
 from train.captioner.loop import train_captioner
 from train.captioner.marks import mark
 from train.captioner.model import Captioner, collate_chats
@@ -74,6 +74,20 @@ def test_lessons_name_what_is_there_and_nothing_else() -> None:
             named = {(a, b) for a, b in pairwise(words) if a in THING_COLOURS and b in SHAPES}
             assert named == things
             assert tones & set(words) == {colour for colour, _ in things} | grounds
+
+
+def test_sights_tell_which_way_a_thing_goes() -> None:
+    mirrored = {"left": "right", "right": "left"}
+    for index in range(200):
+        spec = draw_world(6, index)
+        for shot in spec.shots:
+            legs = [leg for thing in shot.things for leg in thing.legs]
+            if len(shot.things) == len(legs) == 1 and shot.camera == "still" and legs[0].motion in STRAIGHT:
+                way = legs[0].motion.replace("_", " ")
+                swapped = " ".join(mirrored.get(part, part) for part in way.split())
+                moment = legs[0].start_u + 0.1
+                assert sights(spec, shot, moment, moment + 0.1, False)[-2:] == ((way,), ("same size",))
+                assert sights(spec, shot, moment, moment + 0.1, True)[-2] == (swapped,)
 
 
 def test_the_same_settings_give_the_same_scenes_on_one_process_or_two(scenes: list[Scene]) -> None:

@@ -15,7 +15,7 @@ from train.captioner.chat import SECONDS_PER_GRID, Chat, answer_tokens, build_ch
 from train.captioner.lessons import KINDS, SIGHTS, Kind, answer, lesson, sights
 from train.captioner.scenes import Scene
 from train.inputs import SPECIAL_TOKENS, encode_text
-from train.pixels import Patches, patchify, unpatchify
+from train.pixels import TEMPORAL, Patches, patchify, unpatchify
 
 _KINDS: Final[dict[Kind, int]] = {"video_captions": 55, "frame_captions": 20, "image_query": 10, "video_query": 15}
 _REST_SHARE: Final = {False: 0.15, True: 0.6}  # of batches whose texts go on after the task's word, by is_whole
@@ -56,27 +56,28 @@ class Lessons:
         patches, seen = [], []
         for _ in range(self.size):
             scene = self.scenes[next(self.singles)]
-            picture, u = self._picture(scene)
-            patches.append(picture)
-            seen.append(sights(scene.view.spec, scene.view.shot, u))
+            picture, first_u, last_u = self._picture(scene)
+            is_mirrored = self.random.random() < 0.5
+            patches.append(self._moved(picture, is_mirrored))
+            seen.append(sights(scene.view.spec, scene.view.shot, first_u, last_u, is_mirrored))
         shares = [_shares(options, answers) for options, answers in zip(SIGHTS, zip(*seen, strict=True), strict=True)]
         return Pictures(patches, shares)
 
-    def _picture(self, scene: Scene) -> tuple[Patches, float]:
-        """The frame, or one of the clip's pairs of frames, and the moment it shows."""
+    def _picture(self, scene: Scene) -> tuple[Patches, float, float]:
+        """The frame, or one of the clip's pairs of frames, and the moments it shows."""
         t, h, w = scene.clip.grid
         pair = self.random.randrange(-1, t)
         if pair < 0:
-            return self._moved(scene.frame), scene.view.frame_u
-        picture = Patches(scene.clip.data[pair * h * w : (pair + 1) * h * w], (1, h, w))
-        return self._moved(picture), (pair + 0.25) / (t - 0.5)
+            return scene.frame, scene.view.frame_u, scene.view.frame_u
+        first_u, last_u = (frame / (TEMPORAL * t - 1) for frame in (TEMPORAL * pair, TEMPORAL * pair + 1))
+        return Patches(scene.clip.data[pair * h * w : (pair + 1) * h * w], (1, h, w)), first_u, last_u
 
-    def _moved(self, picture: Patches) -> Patches:
-        """The picture mirrored or not and shifted by any distance, what leaves on one side entering on the other."""
+    def _moved(self, picture: Patches, is_mirrored: bool) -> Patches:
+        """The picture shifted by any distance, what leaves on one side entering on the other."""
         pixels = unpatchify(picture)
         height, width = pixels.shape[2:]
         pixels = pixels.roll((self.random.randrange(height), self.random.randrange(width)), dims=(2, 3))
-        return patchify(pixels.flip(3) if self.random.random() < 0.5 else pixels)
+        return patchify(pixels.flip(3) if is_mirrored else pixels)
 
     def chats(self, is_whole: bool) -> list[Chat]:
         """The next batch of whole answers, or of their beginnings up to the end of the first sentence."""

@@ -27,8 +27,8 @@ class CaptionerSettings(Settings):
     inputs: InputSettings = TINY_INPUTS  # a clip is 4 grids of 6 tokens, or of 4 when it is square
     sizes: TinySettings = field(default_factory=lambda: TinySettings(vocab_size=1280))
     look_steps: int = 2000  # seeing what single pictures show
-    first_steps: int = 700  # writing the first sentences of answers, which tell the facts
-    whole_steps: int = 120  # writing whole answers
+    first_steps: int = 800  # writing the first sentences of answers, which tell the facts
+    whole_steps: int = 60  # writing whole answers
     batch: int = 32  # examples
     learning_rate: float = 2e-3  # at its peak
     warmup_share: float = 0.03
