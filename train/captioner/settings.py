@@ -20,7 +20,7 @@ class WorldSettings(Settings):
 
 @dataclass(frozen=True)
 class CaptionerSettings(Settings):
-    """Defaults learn in about five minutes on one core."""
+    """Defaults take about seven minutes on one core."""
 
     seed: int = 42
     world: WorldSettings = field(default_factory=WorldSettings)
