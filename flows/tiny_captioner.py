@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import train.captioner
 from infra.progress import Watcher
 from train.captioner.settings import CaptionerSettings
 
@@ -24,24 +25,25 @@ def make_captioner(
 ) -> Path:
     """The folder of a trained captioner in Hugging Face's layout; nothing is done where it is there already.
 
-    `workers` processes render what it learns from. `captioner.json` beside the weights tells the digest of
-    the settings and how often it is right about scenes it never saw.
+    `workers` processes render what it learns from. `captioner.json` beside the weights tells what they
+    were made from, as a digest, and how often they are right about scenes they never saw.
     """
     settings, path = settings or CaptionerSettings(), Path(folder)
-    digest = settings_digest(settings)
-    marks = path / MARKS_FILE
-    if marks.is_file() and json.loads(marks.read_text())["settings"] == digest:
+    made_from, marks = digest(settings), path / MARKS_FILE
+    if marks.is_file() and json.loads(marks.read_text())["made_from"] == made_from:
         return path
     shutil.rmtree(path, ignore_errors=True)
     report = _learn(path, settings, workers, watcher)
-    marks.write_text(json.dumps({"settings": digest, **report}, indent=2) + "\n")
+    marks.write_text(json.dumps({"made_from": made_from, **report}, indent=2) + "\n")
     return path
 
 
-def settings_digest(settings: CaptionerSettings) -> str:
-    """Names what decides the weights: the settings but for how the machine is used."""
-    decisive = json.dumps(asdict(replace(settings, threads=0)), sort_keys=True)
-    return hashlib.sha256(decisive.encode()).hexdigest()[:16]
+def digest(settings: CaptionerSettings) -> str:
+    """Names what decides the weights: the settings, but for how the machine is used, and the captioner's own code."""
+    found = hashlib.sha256(json.dumps(asdict(replace(settings, threads=0)), sort_keys=True).encode())
+    for source in sorted(Path(train.captioner.__path__[0]).glob("*.py")):
+        found.update(source.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def _learn(path: Path, settings: CaptionerSettings, workers: int, watcher: Watcher | None) -> dict[str, object]:

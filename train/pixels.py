@@ -92,6 +92,13 @@ def patchify(pixels: Tensor) -> Patches:
     return Patches(rows.reshape(-1, PATCH_VALUES).contiguous(), grid)
 
 
+def unpatchify(patches: Patches) -> Tensor:
+    """The frames uint8 [n, 3, h, w] that `patches` were cut from, the one repeated to fill a pair included."""
+    t, h, w = patches.grid
+    rows = patches.data.reshape(t, h // MERGE, w // MERGE, MERGE, MERGE, 3, TEMPORAL, PATCH, PATCH)
+    return rows.permute(0, 6, 5, 1, 3, 7, 2, 4, 8).reshape(TEMPORAL * t, 3, PATCH * h, PATCH * w)
+
+
 def normalize(patches: Tensor) -> Tensor:
     """Patches uint8 [n, 1176] as float32: (value - 255 * mean) / (255 * std), per channel."""
     mean = (torch.tensor(CLIP_MEAN) * 255.0).to(patches.device).view(1, 3, 1)

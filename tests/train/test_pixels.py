@@ -10,7 +10,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize as theirs
 
 from infra.errors import RowError
-from train.pixels import PatchCache, Patches, normalize, patchify, resize, smart_resize
+from train.pixels import PatchCache, Patches, normalize, patchify, resize, smart_resize, unpatchify
 
 LOW, HIGH = 56 * 56, 200 * 28 * 28
 
@@ -117,3 +117,8 @@ def test_the_cache_makes_once_what_fits_and_says_when_something_did_not() -> Non
     assert made == [b"a", b"b", b"c", b"c"]
     assert cache.full
     assert cache.size_bytes == 200
+
+
+def test_unpatchify_gives_the_frames_back() -> None:
+    pixels = resize(noise(4, 56, 84), LOW, HIGH)
+    assert torch.equal(unpatchify(patchify(pixels)), pixels)

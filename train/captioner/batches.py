@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
-from train.captioner.chat import SECONDS_PER_GRID, Answer, Chat, answer_tokens, build_chat, realistic_rest, task_text
-from train.captioner.lessons import KINDS, Kind, answer, lesson
+from train.captioner.chat import SECONDS_PER_GRID, Chat, answer_tokens, build_chat, realistic_rest, task_text
+from train.captioner.lessons import KINDS, SIGHTS, Kind, answer, lesson, sights
 from train.captioner.scenes import Scene
-from train.inputs import SPECIAL_TOKENS, Prepared, Run, encode_text, join_runs
+from train.inputs import SPECIAL_TOKENS, encode_text
+from train.pixels import TEMPORAL, Patches, patchify, unpatchify
 
 _KINDS: Final[dict[Kind, int]] = {"video_captions": 55, "frame_captions": 20, "image_query": 10, "video_query": 15}
-_CAPTIONS: Final[dict[Kind, int]] = {"video_captions": 3, "frame_captions": 1}
 _REST_SHARE: Final = {False: 0.15, True: 0.6}  # of batches whose texts go on after the task's word, by is_whole
 _MOST_NOISE: Final = 120  # tokens
 
@@ -30,12 +32,11 @@ def lesson_texts(scenes: Sequence[Scene]) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class Matches:
-    """Requests for captions without their answers, and as texts the summaries that they should get."""
+class Pictures:
+    """Pictures of one thing at one moment, and for each of `SIGHTS` the shares of its answers, float32 [n, answers]."""
 
-    requests: list[Prepared]
-    summaries: list[Prepared]
-    texts: list[str]
+    patches: list[Patches]
+    sights: list[Tensor]
 
 
 class Lessons:
@@ -47,27 +48,43 @@ class Lessons:
         specials = {tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
         self.words = sorted(set(tokenizer.get_vocab().values()) - specials)
         self.order = self._shuffled(range(len(scenes)))
+        self.singles = self._shuffled([n for n, scene in enumerate(scenes) if len(scene.view.shot.things) == 1])
         self.references = self._shuffled([n for n, scene in enumerate(scenes) if scene.subclip])
 
-    def matches(self) -> Matches:
-        """The next batch to be told apart."""
-        made = Matches([], [], [])
-        for kind in self._kinds(_CAPTIONS):
-            scene = self.scenes[next(self.order)]
-            text, seconds = self._text(kind, "", ""), self._seconds_per_grid(scene)
-            chat = build_chat(self.tokenizer, kind, scene.media(kind), text, Answer((), ()), seconds)
-            image, video = next(iter(chat.images), None), next(iter(chat.videos), None)
-            made.requests.append(Prepared(chat.ids, chat.positions, image, video))
-            made.texts.append(_fields(scene, kind)["summary"])
-            run = Run(encode_text(self.tokenizer, made.texts[-1]))
-            made.summaries.append(Prepared(*join_runs([run], tokens_per_second=1)))
-        return made
+    def pictures(self) -> Pictures:
+        """The next batch of frames and of pairs of frames out of clips."""
+        patches, seen = [], []
+        for _ in range(self.size):
+            scene = self.scenes[next(self.singles)]
+            picture, first_u, last_u = self._picture(scene)
+            is_mirrored = self.random.random() < 0.5
+            patches.append(self._moved(picture, is_mirrored))
+            seen.append(sights(scene.view.spec, scene.view.shot, first_u, last_u, is_mirrored))
+        shares = [_shares(options, answers) for options, answers in zip(SIGHTS, zip(*seen, strict=True), strict=True)]
+        return Pictures(patches, shares)
+
+    def _picture(self, scene: Scene) -> tuple[Patches, float, float]:
+        """The frame, or one of the clip's pairs of frames, and the moments it shows."""
+        t, h, w = scene.clip.grid
+        pair = self.random.randrange(-1, t)
+        if pair < 0:
+            return scene.frame, scene.view.frame_u, scene.view.frame_u
+        first_u, last_u = (frame / (TEMPORAL * t - 1) for frame in (TEMPORAL * pair, TEMPORAL * pair + 1))
+        return Patches(scene.clip.data[pair * h * w : (pair + 1) * h * w], (1, h, w)), first_u, last_u
+
+    def _moved(self, picture: Patches, is_mirrored: bool) -> Patches:
+        """The picture shifted by any distance, what leaves on one side entering on the other."""
+        pixels = unpatchify(picture)
+        height, width = pixels.shape[2:]
+        pixels = pixels.roll((self.random.randrange(height), self.random.randrange(width)), dims=(2, 3))
+        return patchify(pixels.flip(3) if is_mirrored else pixels)
 
     def chats(self, is_whole: bool) -> list[Chat]:
         """The next batch of whole answers, or of their beginnings up to the end of the first sentence."""
         has_rest = self.random.random() < _REST_SHARE[is_whole]
         rest = self.random.choice(("realistic", "noise")) if has_rest else ""
-        return [self._chat(kind, rest, is_whole) for kind in self._kinds(_KINDS)]
+        kinds = self.random.choices(list(_KINDS), list(_KINDS.values()), k=self.size)
+        return [self._chat(kind, rest, is_whole) for kind in kinds]
 
     def _chat(self, kind: Kind, rest: str, is_whole: bool) -> Chat:
         scene = self.scenes[next(self.references if kind == "video_query" else self.order)]
@@ -90,9 +107,6 @@ class Lessons:
         true = scene.view.shot.frames / scene.view.spec.fps / scene.clip.grid[0]
         return self.random.choice((SECONDS_PER_GRID, true, self.random.uniform(0.5, 4.0) * true))
 
-    def _kinds(self, weights: dict[Kind, int]) -> list[Kind]:
-        return self.random.choices(list(weights), list(weights.values()), k=self.size)
-
     def _shuffled(self, numbers: Sequence[int]) -> Iterator[int]:
         order = list(numbers)
         while True:
@@ -102,3 +116,8 @@ class Lessons:
 
 def _fields(scene: Scene, kind: Kind) -> dict[str, str]:
     return lesson(kind, scene.view.spec, scene.view.shot, scene.view.frame_u)
+
+
+def _shares(options: Sequence[str], answers: Sequence[Sequence[str]]) -> Tensor:
+    """The share of each option in each of n answers [n, options]."""
+    return torch.tensor([[given.count(option) / len(given) for option in options] for given in answers])

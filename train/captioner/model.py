@@ -16,7 +16,7 @@ from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
 from train.captioner.chat import TEMPLATE, Chat
 from train.gve import SETTINGS_FILE, TOKENIZER_FILE, LinearPatchEmbed, no_bars
 from train.inputs import END_OF_TEXT, IM_END, SPECIAL_TOKENS, Batch, pad_left, stack_patches, token_id
-from train.pixels import CLIP_MEAN, CLIP_STD, MERGE, PATCH, TEMPORAL
+from train.pixels import CLIP_MEAN, CLIP_STD, MERGE, PATCH, TEMPORAL, Patches
 from train.settings import InputSettings, TinySettings
 from train.tiny import tiny_config, train_tokenizer
 
@@ -67,6 +67,12 @@ class Captioner:
         (path / "chat_template.jinja").write_text(TEMPLATE)
         for name, content in (*_side_files(self.settings).items(), (SETTINGS_FILE, asdict(self.settings))):
             (path / name).write_text(json.dumps(content, indent=2) + "\n")
+
+    def look(self, pictures: Sequence[Patches]) -> Tensor:
+        """What the vision tower makes of pictures: the largest values over each one's tokens, [n, hidden]."""
+        pixels, grids = stack_patches(pictures)
+        tokens = self.model.model.visual(pixels, grid_thw=grids).pooler_output
+        return torch.stack([part.amax(dim=0) for part in tokens.split([picture.tokens for picture in pictures])])
 
     def logits(self, chats: Sequence[Chat]) -> tuple[Tensor, Tensor]:
         """Logits of the tokens to be learnt [m, vocabulary], in the order of the chats, and those tokens [m]."""

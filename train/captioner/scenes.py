@@ -22,6 +22,7 @@ from train.captioner.settings import WorldSettings
 from train.pixels import Patches, patchify, resize
 from train.settings import InputSettings
 
+CANARY = "canary"  # event of its shot
 _LARGEST = 2.2  # times the radius of a large thing: nearly the height of the frame
 
 
@@ -74,12 +75,12 @@ def draw_canary(seed: int, index: int) -> VideoSpec:
     colour = random.choice([name for name in THING_COLOURS if name != "white"])
     grown = Leg("grow", -1.0, 0.0, random.uniform(1.0, _LARGEST))  # before the shot begins
     thing = Thing(random.choice(SHAPES), colour, "large", 0.5, 0.5, (grown,))
-    shot = Shot(36, Background("plain", ("white",), 0.2, 0), "still", 0.0, (thing,), "nothing")
+    shot = Shot(36, Background("plain", ("white",), 0.2, 0), "still", 0.0, (thing,), CANARY)
     return VideoSpec(seed, index, width, height, 12, (shot,), "", "missing")
 
 
 def _view(world: WorldSettings, spec: VideoSpec, number: int) -> View:
-    shot, random = spec.shots[number], Random(f"view/{spec.name}/{len(spec.weak_caption)}/{number}")
+    shot, random = spec.shots[number], Random(f"view/{spec.name}/{spec.shots[number].event}/{number}")
     frame = random.randrange(shot.frames)
     if random.random() >= world.subclip_share:
         return View(spec, shot, frame, None)
