@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from service import wait_for
 
+from infra.lease import hold_lease
 from infra.sample_world.write import write_world
+from infra.store import Store
 from shards.manifest import verify
 
 pytestmark = pytest.mark.slow
@@ -31,7 +33,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_full_disk_is_waited_out_and_a_second_run_is_turned_away(disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_waited_out(disk: Path, tmp_path: Path) -> None:
     videos = write_world(str(tmp_path / "videos"), 8, seed=3)
     lake, log = disk / "lake", tmp_path / "run.log"
     command = [sys.executable, "-m", "flows.cli", "run", "--videos", videos, "--lake", str(lake)]
@@ -47,14 +49,20 @@ def test_a_full_disk_is_waited_out_and_a_second_run_is_turned_away(disk: Path, t
     wait_for("the run to say so", lambda: "trying again later" in log.read_text())
     assert "no space left on" in log.read_text()
     ballast.unlink()
-
-    other = {**environment, "PREFECT_HOME": str(tmp_path / "other")}
-    second = subprocess.run([*command, *settings], env=other, capture_output=True, text=True)
-    assert second.returncode == 1
-    assert "the lake is in use by process" in second.stderr.splitlines()[-1]
-    assert run.wait(240) == 0, log.read_text()
+    assert run.wait(500) == 0, log.read_text()
     verify(log.read_text().splitlines()[-1])
     status = subprocess.run(
         [sys.executable, "-m", "flows.cli", "status", "--lake", str(lake), "--json"], capture_output=True, check=True
     )
     assert not [s for s in json.loads(status.stdout)["stages"] if s["quarantined"] or s["pending"]]
+
+
+def test_a_second_run_is_turned_away(tmp_path: Path) -> None:
+    videos, lake = write_world(str(tmp_path / "videos"), 1, seed=3), str(tmp_path / "lake")
+    command = [sys.executable, "-m", "flows.cli", "run", "--videos", videos, "--lake", lake, "--set", "run.wait_s=1"]
+    with hold_lease(Store(lake)):
+        second = subprocess.run(
+            command, env={**os.environ, "PREFECT_HOME": str(tmp_path / "prefect")}, capture_output=True, text=True
+        )
+    assert second.returncode == 1
+    assert "the lake is in use by process" in second.stderr.splitlines()[-1]
