@@ -25,10 +25,9 @@ from train.captioner.loop import train_captioner
 from train.captioner.marks import mark
 from train.captioner.model import Captioner, collate_chats
 from train.captioner.scenes import CANARY, Scene, View, draw_canary, draw_views, render_scenes
-from train.captioner.settings import CaptionerSettings, WorldSettings
+from train.captioner.settings import CAPTIONER_INPUTS, CaptionerSettings, WorldSettings
 from train.inputs import encode_text
 from train.pixels import patchify, resize
-from train.settings import TINY_INPUTS
 
 LEAST_COLOUR = 0.45  # of clips never seen; one in twelve is chance
 CLIP_ID = "0123456789abcdef0123456789abcdef"
@@ -144,11 +143,13 @@ def test_the_folder_loads_in_plain_transformers_with_the_same_numbers(
 
 def as_served(view: View) -> Scene:
     """The scene as a client shows it to a server: encoded, decoded, sampled, sent as JPEG."""
-    frames, _ = sample_frames(encode_video(render_shot(view.spec, view.shot), view.spec.fps), TINY_INPUTS.frames)
+    frames, _ = sample_frames(encode_video(render_shot(view.spec, view.shot), view.spec.fps), CAPTIONER_INPUTS.frames)
     sent = np.stack([decode_image(encode_image(frame)) for frame in frames])
-    clip = patchify(resize(sent, TINY_INPUTS.frame_min_pixels, TINY_INPUTS.frame_max_pixels))
+    clip = patchify(resize(sent, CAPTIONER_INPUTS.frame_min_pixels, CAPTIONER_INPUTS.frame_max_pixels))
     still = sent[round(view.frame_u * (len(sent) - 1)), None]
-    return Scene(view, clip, patchify(resize(still, TINY_INPUTS.image_min_pixels, TINY_INPUTS.image_max_pixels)), None)
+    return Scene(
+        view, clip, patchify(resize(still, CAPTIONER_INPUTS.image_min_pixels, CAPTIONER_INPUTS.image_max_pixels)), None
+    )
 
 
 @pytest.mark.vllm  # it takes minutes, and what it makes is what the server's tests serve
