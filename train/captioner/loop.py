@@ -69,12 +69,13 @@ class _Run:
         return float(loss.detach())
 
     def _rate(self, step: int) -> float:
-        """Looking and writing each warm up and cool down."""
-        settings, written = self.settings, step - self.settings.look_steps
-        if written < 0:
-            return learning_rate(step, settings.look_steps, settings.learning_rate, settings.warmup_share)
-        steps = settings.first_steps + settings.whole_steps
-        return learning_rate(written, steps, settings.learning_rate, settings.warmup_share)
+        """Looking, writing beginnings and writing whole answers each warm up and cool down."""
+        settings = self.settings
+        for steps in (settings.look_steps, settings.first_steps, settings.whole_steps):
+            if step < steps:
+                return learning_rate(step, steps, settings.learning_rate, settings.warmup_share)
+            step -= steps
+        raise AssertionError(f"there is no step {step}")
 
     def _loss(self, step: int) -> Tensor:
         if step < self.settings.look_steps:

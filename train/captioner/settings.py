@@ -29,7 +29,7 @@ class WorldSettings(Settings):
 
 @dataclass(frozen=True)
 class CaptionerSettings(Settings):
-    """Defaults take about seven minutes on one core."""
+    """Defaults take about fifteen minutes on one busy core."""
 
     seed: int = 42
     world: WorldSettings = field(default_factory=WorldSettings)
@@ -37,7 +37,7 @@ class CaptionerSettings(Settings):
     sizes: TinySettings = field(default_factory=lambda: TinySettings(vocab_size=1280))
     look_steps: int = 1500  # seeing what single pictures show
     first_steps: int = 600  # writing the first sentences of answers, which tell the facts
-    whole_steps: int = 60  # writing whole answers
+    whole_steps: int = 150  # writing whole answers
     batch: int = 32  # examples
     learning_rate: float = 2e-3  # at its peak
     warmup_share: float = 0.03
