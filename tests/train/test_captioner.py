@@ -20,12 +20,13 @@ from infra.sample_world.render import render_shot
 from infra.sample_world.spec import BACKGROUND_COLOURS, SHAPES, STRAIGHT, THING_COLOURS
 from synth.answers import parse
 from train.captioner.chat import MEDIA, TEMPLATE, answer_tokens, build_chat, realistic_rest, task_text
-from train.captioner.lessons import KINDS, Kind, answer, lesson, sights
+from train.captioner.lessons import KINDS, Kind, answer, lesson
 from train.captioner.loop import train_captioner
 from train.captioner.marks import mark
 from train.captioner.model import Captioner, collate_chats
 from train.captioner.scenes import CANARY, Scene, View, draw_canary, draw_views, render_scenes
 from train.captioner.settings import CAPTIONER_INPUTS, CaptionerSettings, WorldSettings
+from train.captioner.sights import sights
 from train.inputs import encode_text
 from train.pixels import patchify, resize
 

@@ -12,8 +12,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from train.captioner.chat import SECONDS_PER_GRID, Chat, answer_tokens, build_chat, realistic_rest, task_text
-from train.captioner.lessons import KINDS, SIGHTS, Kind, answer, lesson, sights
+from train.captioner.lessons import KINDS, Kind, answer, lesson
 from train.captioner.scenes import Scene
+from train.captioner.sights import SIGHTS, sights
 from train.inputs import SPECIAL_TOKENS, encode_text
 from train.pixels import TEMPORAL, Patches, patchify, unpatchify
 

@@ -8,17 +8,14 @@ early, in the summary; the other captions tell them again.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from typing import Final, Literal
 
 from infra.sample_world.path import is_visible, on_screen
 from infra.sample_world.spec import (
     BACKGROUND_COLOURS,
-    SHAPES,
     SIZES,
     STRAIGHT,
-    TEXTURES,
     THING_COLOURS,
     Background,
     Leg,
@@ -30,8 +27,6 @@ from infra.sample_world.spec import (
 Kind = Literal["video_captions", "frame_captions", "image_query", "video_query"]
 KINDS: Final[tuple[Kind, ...]] = ("video_captions", "frame_captions", "image_query", "video_query")
 
-_AT_REST: Final = 0.012  # short sides from frame to frame: less than a pixel of what the captioner sees
-_GROWN: Final = 1.02  # times its size
 _SUMMARY_WORDS: Final = (10, 25)  # least and most
 _LONG_WORDS: Final = 104  # of the detailed caption, at least
 _FRAME_WORDS: Final = 60  # the same of a frame
@@ -140,39 +135,6 @@ def frame_captions(spec: VideoSpec, shot: Shot, u: float) -> dict[str, str]:
     }
 
 
-# What can be asked of two frames in a row with one thing, and the possible answers.
-SIGHTS: Final[tuple[tuple[str, ...], ...]] = (
-    tuple(THING_COLOURS),
-    SHAPES,
-    tuple(SIZES),
-    TEXTURES,
-    tuple(BACKGROUND_COLOURS),
-    ("rest", "right", "down right", "down", "down left", "left", "up left", "up", "up right"),
-    ("same size", "growing", "shrinking"),
-)
-
-
-def sights(
-    spec: VideoSpec, shot: Shot, first_u: float, last_u: float, is_mirrored: bool
-) -> tuple[tuple[str, ...], ...]:
-    """The true answers of `SIGHTS` about two frames in a row; a background may have two tones."""
-    (thing,) = shot.things
-    aspect = spec.width / spec.height
-    x, y, size = on_screen(shot, thing, first_u, aspect)
-    later_x, later_y, later_size = on_screen(shot, thing, last_u, aspect)
-    way = _way((x - later_x if is_mirrored else later_x - x) * aspect, later_y - y)
-    growth = SIGHTS[-1][1 if later_size > _GROWN * size else 2 if size > _GROWN * later_size else 0]
-    texture, radius = shot.background.texture, _size(shot, thing, first_u, spec)
-    return (thing.colour,), (thing.shape,), (radius,), (texture,), shot.background.colours, (way,), (growth,)
-
-
-def _way(dx: float, dy: float) -> str:
-    """The direction of a displacement in short sides, y down."""
-    if math.hypot(dx, dy) < _AT_REST:
-        return "rest"
-    return SIGHTS[-2][1 + round(math.atan2(dy, dx) / (math.pi / 4)) % 8]
-
-
 def told(things: Sequence[Thing]) -> list[Thing]:
     """Things in the order in which they are told: that of their colours, of which no two are the same."""
     return sorted(things, key=lambda thing: list(THING_COLOURS).index(thing.colour))
@@ -256,17 +218,18 @@ def _course(spec: VideoSpec, shot: Shot, thing: Thing) -> str:
     """Where a thing starts and ends, and what it does."""
     first, last = thing.appears_u, min(1.0, thing.disappears_u)
     start, end = place(spec, shot, thing, first), place(spec, shot, thing, last)
-    size = _size(shot, thing, first, spec)
+    size = size_on_screen(shot, thing, first, spec)
     return f"The {size} {noun(thing)} {does(thing)}. The {thing.shape} starts {start} and ends {end}."
 
 
 def _frame_details(spec: VideoSpec, shot: Shot, things: Sequence[Thing], u: float) -> list[str]:
-    seen = [f"The {_size(shot, t, u, spec)} {noun(t)} is {place(spec, shot, t, u)}." for t in things]
+    seen = [f"The {size_on_screen(shot, t, u, spec)} {noun(t)} is {place(spec, shot, t, u)}." for t in things]
     lies = f"Everything lies {setting(shot.background)}."
     return [f"The picture shows {_COUNTS[len(things)]}.", *seen, lies, _format(spec)]
 
 
-def _size(shot: Shot, thing: Thing, u: float, spec: VideoSpec) -> str:
+def size_on_screen(shot: Shot, thing: Thing, u: float, spec: VideoSpec) -> str:
+    """How large a thing looks at progress `u`, one of SIZES."""
     radius = SIZES[thing.size] * on_screen(shot, thing, u, spec.width / spec.height)[2]  # in short sides
     return "small" if radius < 0.115 else "large" if radius > 0.17 else "medium"
 

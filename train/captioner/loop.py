@@ -15,10 +15,10 @@ from torch.nn.functional import cross_entropy
 from infra.errors import RunFailed
 from infra.progress import Watcher
 from train.captioner.batches import Lessons, lesson_texts
-from train.captioner.lessons import SIGHTS
 from train.captioner.model import Captioner
 from train.captioner.scenes import Scene
 from train.captioner.settings import CaptionerSettings
+from train.captioner.sights import SIGHTS
 from train.loop import learning_rate, make_optimizer, torch_threads
 from train.progress import StepProgress
 
