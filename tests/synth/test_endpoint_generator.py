@@ -273,10 +273,16 @@ def test_canaries_differ_from_their_neighbours_and_are_judged_by_their_colour() 
     first, second = canary(1), canary(2)
     assert first.request.clip_id != second.request.clip_id
     assert first.colour != second.colour
-    first.check(json.dumps({"summary": f"A large {first.colour} circle."}))
-    for text in (f"A {second.colour} circle.", f"{first.colour} and {second.colour}", "A circle.", ""):
+
+    def answer(summary: str, clip_id: str = first.request.clip_id) -> str:
+        return json.dumps({"clip_id": clip_id, "summary": summary})
+
+    right = f"A large {first.colour} circle."
+    first.check(answer(right))
+    wrong = (f"A {second.colour} circle.", f"{first.colour} and {second.colour}", "A circle.", "")
+    for text in (*map(answer, wrong), answer(right, second.request.clip_id), "no JSON"):
         with pytest.raises(RowError, match="canary"):
-            first.check(json.dumps({"summary": text}))
+            first.check(text)
 
 
 def test_tokens_are_counted_where_they_are_paid(tmp_path: Path, rows: tuple[Path, list[Row]]) -> None:

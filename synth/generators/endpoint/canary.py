@@ -29,11 +29,18 @@ class Canary:
     colour: str
 
     def check(self, text: str) -> None:
-        """Raise RowError `canary` when an answer's summary names not this colour, or another one of COLOURS too."""
-        summary = str(json.loads(text).get("summary", "")).lower()
+        """Raise RowError `canary` when an answer is about another clip, or its summary names another of COLOURS.
+
+        How well it is written is no matter here.
+        """
+        try:
+            answer = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise RowError("canary", f"the answer is no JSON: {text[:200]!r}") from error
+        summary = str(answer.get("summary", "")).lower()
         named = [colour for colour in COLOURS if colour in summary]
-        if named != [self.colour]:
-            raise RowError("canary", f"shown one large {self.colour} thing, the answer was: {summary[:200]!r}")
+        if answer.get("clip_id") != self.request.clip_id or named != [self.colour]:
+            raise RowError("canary", f"shown one large {self.colour} thing, the answer was: {text[:300]!r}")
 
 
 def canary(number: int) -> Canary:

@@ -127,7 +127,7 @@ class EndpointGenerator:
         question = await asyncio.to_thread(compose, known.request, self.settings)
         reply = await self.client.ask(body(question, self.settings, 0, None))
         self.workspace.spend(reply.prompt_tokens + reply.completion_tokens)
-        check(known.request, as_entry(known.request, self.settings, reply))
+        check_media(as_entry(known.request, self.settings, reply))
         known.check(reply.text)
 
     def _start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
@@ -153,8 +153,13 @@ def as_entry(request: Request, settings: GeneratorSettings, reply: Reply) -> Ent
 
 def check(request: Request, entry: Entry) -> None:
     """Raise RowError for an answer that cannot be used: `no_media`, `truncated_answer`, or as `synth.answers.parse`."""
-    if entry.media_tokens == 0:
-        raise RowError("no_media", "the model was shown nothing: none of the prompt's tokens is of a picture or clip")
+    check_media(entry)
     if entry.finish_reason == "length":
         raise RowError("truncated_answer", f"the answer did not end within {entry.completion_tokens} tokens")
     parse(request.kind, entry.text, request.clip_id, render(request, ()).system)
+
+
+def check_media(entry: Entry) -> None:
+    """Raise RowError `no_media` when the endpoint says that the model saw words only."""
+    if entry.media_tokens == 0:
+        raise RowError("no_media", "the model was shown nothing: none of the prompt's tokens is of a picture or clip")
