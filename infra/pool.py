@@ -106,9 +106,12 @@ class Pool:
         self._started_ray = False
 
     def connect(self) -> None:
-        """Start Ray here or join the cluster, unless that is done. Raises ClusterLost."""
+        """Start Ray here or join the cluster, unless that is done; one that was lost is left. Raises ClusterLost."""
         if self._started_ray:
-            return
+            if is_connected():
+                return
+            self._dismiss()
+            self._disconnect()
         local = LOCAL_RAY if self.address == "local" else {}
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         if local:
@@ -129,18 +132,6 @@ class Pool:
         self._started_ray = True
         self.workers = self._wanted or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
-    def _check_cluster(self) -> None:
-        """Raise ClusterLost when the Ray node that this process is part of is gone."""
-        import ray
-
-        own = ray.get_runtime_context().get_node_id()
-        try:
-            alive = any(node["Alive"] and node["NodeID"] == own for node in ray.nodes())
-        except ray.exceptions.RayError:
-            alive = False
-        if not alive:
-            raise ClusterLost(f"the Ray cluster ({self.address}) went away; everything committed is kept")
-
     def _hire(self) -> Any:
         import ray
 
@@ -154,11 +145,11 @@ class Pool:
         opening = waiting = [slot.worker.open.remote(stage, workspace) for slot in slots]
         while waiting:
             _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=CHECK_CLUSTER_S)
-            self._check_cluster()
+            check_cluster()
         try:
             ray.get(opening)
         except ray.exceptions.RayError as error:
-            _raise_ours(error)
+            raise_ours(error)
             raise RunFailed(f"stage {stage.name}: a worker could not start: {error}") from error
 
     def run(
@@ -221,12 +212,12 @@ class Pool:
                 unit.todo.popleft()
                 unit.crashes = 0
             except ray.exceptions.RayTaskError as error:  # raised by our code: not a row's fault
-                _raise_ours(error)
+                raise_ours(error)
                 raise RunFailed(f"stage {stage.name} broke: {error}") from error
             except ray.exceptions.OutOfDiskError as error:
                 raise disk_full(error, "the disk that Ray keeps its objects on") from error
             except ray.exceptions.RayError as error:  # the worker or its machine is gone
-                self._check_cluster()
+                check_cluster()
                 self._replace(slot, stage, workspace)
                 _isolate(unit, stage, "deadline" if ref in late else "worker_died", str(error))
             if not unit.todo:
@@ -246,7 +237,24 @@ def _kill(worker: Any) -> None:
         ray.kill(worker)
 
 
-def _raise_ours(error: Exception) -> None:
+def is_connected() -> bool:
+    """Whether the Ray node that this process is part of is alive."""
+    import ray
+
+    try:
+        own = ray.get_runtime_context().get_node_id()
+        return any(node["Alive"] and node["NodeID"] == own for node in ray.nodes())
+    except ray.exceptions.RayError:
+        return False
+
+
+def check_cluster() -> None:
+    """Raise ClusterLost when the Ray node that this process is part of is gone."""
+    if not is_connected():
+        raise ClusterLost("the Ray cluster went away; everything committed is kept")
+
+
+def raise_ours(error: Exception) -> None:
     """Raise the error of this project that a worker raised, as it was; other errors are left to the caller."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, UvrError):

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from infra.errors import ClusterLost, RunFailed, UsageError, UvrError
+from infra.errors import ClusterLost, RunFailed, UsageError
+from infra.pool import check_cluster, raise_ours
 from synth.generators.settings import GeneratorSettings, Serving
 from synth.generators.vllm.command import LOOPBACK, Device, Place
 from synth.generators.vllm.replica import Replica
@@ -55,7 +56,7 @@ class Fleet:
         import ray
 
         try:
-            self._check_cluster()
+            check_cluster()
             self._forget_lost()
             place, count = self._plan()
             while len(self._replicas) < count:
@@ -63,9 +64,7 @@ class Fleet:
             return self._wait_until_ready()
         except ray.exceptions.RayError as error:
             self.release()
-            cause = getattr(error, "cause", None)
-            if isinstance(cause, UvrError):  # raised by a replica
-                raise cause from error
+            raise_ours(error)
             raise ClusterLost(f"Ray lost a vLLM replica: {error}") from error
         except ClusterLost:
             self._replicas.clear()  # nobody is there to be asked; they end with it
@@ -144,7 +143,7 @@ class Fleet:
         while waiting:
             ready, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=SAY_EVERY_S)
             ray.get(ready)
-            self._check_cluster()
+            check_cluster()
             seconds = time.monotonic() - began
             progress = f"vLLM: {len(starting) - len(waiting)} of {len(starting)} servers ready after {seconds:.0f} s"
             if waiting and seconds > 2 * self.serving.start_s:  # half of it for the cluster to place them
@@ -152,14 +151,6 @@ class Fleet:
             if waiting:
                 self._say(progress)
         return tuple(ray.get(starting))
-
-    def _check_cluster(self) -> None:
-        """Raise ClusterLost when the Ray node that this process is part of is gone."""
-        import ray
-
-        own = ray.get_runtime_context().get_node_id()
-        if not any(node["Alive"] and node["NodeID"] == own for node in ray.nodes()):
-            raise ClusterLost("the Ray cluster went away, and the vLLM servers on it")
 
 
 def _connection() -> tuple[str, str]:
