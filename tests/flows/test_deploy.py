@@ -5,9 +5,9 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from guide import README, Guide
+from prefect.client.base import PrefectHttpxSyncClient
 from service import marked, wait_for
 
 from flows.service.server import start_server
@@ -41,7 +41,7 @@ def test_a_worker_of_a_pool_runs_what_was_deployed(server: str, tmp_path: Path) 
     )
     try:
         guide.run("prefect deployment run synthesize-pairs")
-        api = httpx.Client(base_url=server, timeout=30)
+        api = PrefectHttpxSyncClient(base_url=server, timeout=30)
 
         def ended() -> list[str]:
             runs = api.post("/flow_runs/filter", json={"deployments": {"name": {"any_": ["nightly"]}}}).json()

@@ -1,6 +1,7 @@
 """The tiny captioner: true lessons, a folder that transformers loads, and answers that depend on the clip."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -16,6 +17,7 @@ from flows.tiny_captioner import make_captioner
 from infra.media.decode import decode_image, sample_frames
 from infra.media.encode import encode_image, encode_video
 from infra.sample_world.draw import draw_world
+from infra.sample_world.path import is_visible
 from infra.sample_world.render import render_shot
 from infra.sample_world.spec import BACKGROUND_COLOURS, SHAPES, STRAIGHT, THING_COLOURS
 from synth.answers import parse
@@ -26,9 +28,9 @@ from train.captioner.marks import mark
 from train.captioner.model import Captioner, collate_chats
 from train.captioner.scenes import CANARY, Scene, View, draw_canary, draw_views, render_scenes
 from train.captioner.settings import CAPTIONER_INPUTS, CaptionerSettings, WorldSettings
-from train.captioner.sights import sights
+from train.captioner.sights import SIGHTS, Glance, sights, way
 from train.inputs import encode_text
-from train.pixels import patchify, resize
+from train.pixels import BLOCK, patchify, resize
 
 LEAST_COLOUR = 0.45  # of clips never seen; one in twelve is chance
 CLIP_ID = "0123456789abcdef0123456789abcdef"
@@ -77,11 +79,35 @@ def test_sights_tell_which_way_a_thing_goes() -> None:
         for shot in spec.shots:
             legs = [leg for thing in shot.things for leg in thing.legs]
             if len(shot.things) == len(legs) == 1 and shot.camera == "still" and legs[0].motion in STRAIGHT:
-                way = legs[0].motion.replace("_", " ")
-                swapped = " ".join(mirrored.get(part, part) for part in way.split())
-                moment = legs[0].start_u + 0.1
-                assert sights(spec, shot, moment, moment + 0.1, False)[-2:] == ((way,), ("same size",))
-                assert sights(spec, shot, moment, moment + 0.1, True)[-2] == (swapped,)
+                name = legs[0].motion.replace("_", " ")
+                swapped = " ".join(mirrored.get(part, part) for part in name.split())
+                glance = Glance(spec, shot, legs[0].start_u + 0.1, legs[0].start_u + 0.2)
+                assert way(glance, shot.things[0]) == name
+                assert way(replace(glance, is_mirrored=True), shot.things[0]) == swapped
+
+
+def test_sights_move_with_the_picture() -> None:
+    """Every token is asked about one thing or the ground; a picture moved by whole tokens moves its sights."""
+    rows, columns = 4, 7
+    things, options = len(SIGHTS) - 3, sum(map(len, SIGHTS))
+    for index in range(50):
+        spec = draw_world(6, index)
+        glance = Glance(spec, spec.shots[0], 0.4, 0.5)
+        seen = sights(glance, rows * BLOCK, columns * BLOCK)
+        assert seen.shape == (rows * columns, options)
+        asked = torch.stack([part.sum(dim=1) for part in seen.split(list(map(len, SIGHTS)), dim=1)], dim=1)
+        is_thing = asked[:, :1] == 1
+        assert torch.equal(asked, torch.cat([is_thing.expand(-1, things), ~is_thing.expand(-1, 3)], dim=1).float())
+        assert is_thing.any() == any(is_visible(thing, u) for thing in glance.shot.things for u in (0.4, 0.5))
+        moved = sights(replace(glance, moved=(2 * BLOCK, BLOCK)), rows * BLOCK, columns * BLOCK)
+        assert torch.equal(
+            moved.view(rows, columns, options), seen.view(rows, columns, options).roll((1, 2), dims=(0, 1))
+        )
+        mirrored = sights(replace(glance, is_mirrored=True), rows * BLOCK, columns * BLOCK)
+        assert torch.equal(
+            mirrored.view(rows, columns, options)[:, :, : len(THING_COLOURS)],
+            seen.view(rows, columns, options)[:, :, : len(THING_COLOURS)].flip(1),
+        )
 
 
 def test_the_same_settings_give_the_same_scenes_on_one_process_or_two(scenes: list[Scene]) -> None:
@@ -137,6 +163,10 @@ def test_the_folder_loads_in_plain_transformers_with_the_same_numbers(
     batch = collate_chats(chats, captioner.pad_id).arguments(torch.device("cpu"))
     with torch.inference_mode():
         assert torch.allclose(model(**batch).logits, captioner.model(**batch).logits, atol=1e-5)
+        ours, _ = captioner.logits(chats, captioner.look)
+        learnt = [np.flatnonzero(chat.learnt) - len(chat.ids) - 1 for chat in chats]
+        theirs = [logits[where] for logits, where in zip(model(**batch).logits, learnt, strict=True)]
+        assert torch.allclose(torch.cat(theirs), ours, atol=1e-5)
     loaded = Captioner.load(tmp_path)
     assert loaded.settings == BRIEF.inputs
     assert loaded.complete(chats, 5) == captioner.complete(chats, 5)

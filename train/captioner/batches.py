@@ -14,13 +14,14 @@ from torch import Tensor
 from train.captioner.chat import SECONDS_PER_GRID, Chat, answer_tokens, build_chat, realistic_rest, task_text
 from train.captioner.lessons import KINDS, Kind, answer, lesson
 from train.captioner.scenes import Scene
-from train.captioner.sights import SIGHTS, sights
+from train.captioner.sights import Glance, sights
 from train.inputs import SPECIAL_TOKENS, encode_text
 from train.pixels import TEMPORAL, Patches, patchify, unpatchify
 
 _KINDS: Final[dict[Kind, int]] = {"video_captions": 55, "frame_captions": 20, "image_query": 10, "video_query": 15}
 _REST_SHARE: Final = {False: 0.15, True: 0.6}  # of batches whose texts go on after the task's word, by is_whole
 _MOST_NOISE: Final = 120  # tokens
+_END: Final = '."'  # of a field
 
 
 def lesson_texts(scenes: Sequence[Scene]) -> Iterator[str]:
@@ -34,10 +35,10 @@ def lesson_texts(scenes: Sequence[Scene]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures of one thing at one moment, and for each of `SIGHTS` the shares of its answers, float32 [n, answers]."""
+    """Pictures of one moment each, and for all their tokens the shares of the answers to `SIGHTS`, float32."""
 
     patches: list[Patches]
-    sights: list[Tensor]
+    sights: Tensor
 
 
 class Lessons:
@@ -49,20 +50,22 @@ class Lessons:
         specials = {tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
         self.words = sorted(set(tokenizer.get_vocab().values()) - specials)
         self.order = self._shuffled(range(len(scenes)))
-        self.singles = self._shuffled([n for n, scene in enumerate(scenes) if len(scene.view.shot.things) == 1])
         self.references = self._shuffled([n for n, scene in enumerate(scenes) if scene.subclip])
 
     def pictures(self) -> Pictures:
-        """The next batch of frames and of pairs of frames out of clips."""
+        """The next batch of frames and of pairs of frames out of clips, each moved by any distance."""
         patches, seen = [], []
         for _ in range(self.size):
-            scene = self.scenes[next(self.singles)]
+            scene = self.scenes[next(self.order)]
             picture, first_u, last_u = self._picture(scene)
-            is_mirrored = self.random.random() < 0.5
-            patches.append(self._moved(picture, is_mirrored))
-            seen.append(sights(scene.view.spec, scene.view.shot, first_u, last_u, is_mirrored))
-        shares = [_shares(options, answers) for options, answers in zip(SIGHTS, zip(*seen, strict=True), strict=True)]
-        return Pictures(patches, shares)
+            pixels = unpatchify(picture)
+            height, width = pixels.shape[2:]
+            moved = self.random.randrange(width), self.random.randrange(height)
+            glance = Glance(scene.view.spec, scene.view.shot, first_u, last_u, moved, self.random.random() < 0.5)
+            pixels = pixels.roll(moved, dims=(3, 2))
+            patches.append(patchify(pixels.flip(3) if glance.is_mirrored else pixels))
+            seen.append(sights(glance, height, width))
+        return Pictures(patches, torch.cat(seen))
 
     def _picture(self, scene: Scene) -> tuple[Patches, float, float]:
         """The frame, or one of the clip's pairs of frames, and the moments it shows."""
@@ -73,25 +76,22 @@ class Lessons:
         first_u, last_u = (frame / (TEMPORAL * t - 1) for frame in (TEMPORAL * pair, TEMPORAL * pair + 1))
         return Patches(scene.clip.data[pair * h * w : (pair + 1) * h * w], (1, h, w)), first_u, last_u
 
-    def _moved(self, picture: Patches, is_mirrored: bool) -> Patches:
-        """The picture shifted by any distance, what leaves on one side entering on the other."""
-        pixels = unpatchify(picture)
-        height, width = pixels.shape[2:]
-        pixels = pixels.roll((self.random.randrange(height), self.random.randrange(width)), dims=(2, 3))
-        return patchify(pixels.flip(3) if is_mirrored else pixels)
-
     def chats(self, is_whole: bool) -> list[Chat]:
-        """The next batch of whole answers, or of their beginnings up to the end of the first sentence."""
+        """The next batch of whole answers, or of their beginnings up to the end of the first sentence.
+
+        All are of one kind: they are padded to one length.
+        """
         has_rest = self.random.random() < _REST_SHARE[is_whole]
         rest = self.random.choice(("realistic", "noise")) if has_rest else ""
-        kinds = self.random.choices(list(_KINDS), list(_KINDS.values()), k=self.size)
-        return [self._chat(kind, rest, is_whole) for kind in kinds]
+        [kind] = self.random.choices(list(_KINDS), list(_KINDS.values()))
+        return [self._chat(kind, rest, is_whole) for _ in range(self.size)]
 
     def _chat(self, kind: Kind, rest: str, is_whole: bool) -> Chat:
         scene = self.scenes[next(self.references if kind == "video_query" else self.order)]
         clip_id = f"{self.random.getrandbits(128):032x}"[: 32 if is_whole else 4]
         text = answer(clip_id, _fields(scene, kind))
-        tokens = answer_tokens(self.tokenizer, clip_id, text if is_whole else text[: text.index('."')])
+        begun = text if is_whole else text[: text.index(_END) + len(_END) + 2]  # with the marks up to the next field
+        tokens = answer_tokens(self.tokenizer, clip_id, begun)
         text_ids, seconds = self._text(kind, rest, clip_id), self._seconds_per_grid(scene)
         return build_chat(self.tokenizer, kind, scene.media(kind), text_ids, tokens, seconds)
 
@@ -117,8 +117,3 @@ class Lessons:
 
 def _fields(scene: Scene, kind: Kind) -> dict[str, str]:
     return lesson(kind, scene.view.spec, scene.view.shot, scene.view.frame_u)
-
-
-def _shares(options: Sequence[str], answers: Sequence[Sequence[str]]) -> Tensor:
-    """The share of each option in each of n answers [n, options]."""
-    return torch.tensor([[given.count(option) / len(given) for option in options] for given in answers])

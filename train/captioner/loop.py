@@ -1,12 +1,14 @@
-"""Training the captioner: to look, then to write what tells clips apart, then to write whole answers.
+"""Training the captioner: to look, then to write the beginnings of answers, then to write whole ones.
 
-Taught to write alone it takes many minutes until it looks. So its vision tower first learns to see
-what is in single pictures, by a classifier that is thrown away: a tenth of the time of a step of writing.
+Taught to write alone it takes hours until it looks. So its vision tower first learns to tell of every
+token what it shows, by a classifier that is thrown away. While it learns to write the tower rests, and
+what it makes of every picture is kept: looking again would take most of the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +22,11 @@ from train.captioner.scenes import Scene
 from train.captioner.settings import CaptionerSettings
 from train.captioner.sights import SIGHTS
 from train.loop import learning_rate, make_optimizer, torch_threads
+from train.pixels import Patches
 from train.progress import StepProgress
 
 _TOKENIZER_SCENES = 400  # whose answers the tokenizer is learnt from
+_SEEN_AT_ONCE = 64  # pictures
 
 
 def train_captioner(
@@ -79,8 +83,32 @@ class _Run:
 
     def _loss(self, step: int) -> Tensor:
         if step < self.settings.look_steps:
-            batch = self.lessons.pictures()
-            found = self.classifier(self.captioner.look(batch.patches)).split(list(map(len, SIGHTS)), dim=1)
-            return torch.stack([cross_entropy(*pair) for pair in zip(found, batch.sights, strict=True)]).sum()
+            batch, widths = self.lessons.pictures(), list(map(len, SIGHTS))
+            found = self.classifier(torch.cat(self.captioner.look(batch.patches))).split(widths, 1)
+            return torch.stack(list(map(_shared_cross_entropy, found, torch.split(batch.sights, widths, 1)))).sum()
         is_whole = step >= self.settings.look_steps + self.settings.first_steps
-        return cross_entropy(*self.captioner.logits(self.lessons.chats(is_whole)))
+        return cross_entropy(*self.captioner.logits(self.lessons.chats(is_whole), self._remembered))
+
+    def _remembered(self, pictures: Sequence[Patches]) -> list[Tensor]:
+        return [self._seen[id(picture)] for picture in pictures]
+
+    @cached_property
+    def _seen(self) -> dict[int, Tensor]:
+        """The tokens of everything in the scenes, by the identity of its patches, as the tower sees it by now."""
+        shown = [
+            part
+            for scene in self.lessons.scenes
+            for part in (scene.clip, scene.frame, scene.subclip)
+            if part is not None
+        ]
+        seen: dict[int, Tensor] = {}
+        with torch.no_grad():
+            for start in range(0, len(shown), _SEEN_AT_ONCE):
+                few = shown[start : start + _SEEN_AT_ONCE]
+                seen |= zip(map(id, few), map(Tensor.clone, self.captioner.look(few)), strict=True)
+        return seen
+
+
+def _shared_cross_entropy(found: Tensor, shares: Tensor) -> Tensor:
+    """Cross-entropy of logits against shares, both [n, options]: the mean of those that have any."""
+    return -(shares * found.log_softmax(dim=1)).sum() / shares.sum().clamp(min=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,17 @@ from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
 
 from train.captioner.chat import TEMPLATE, Chat
 from train.gve import SETTINGS_FILE, TOKENIZER_FILE, LinearPatchEmbed, no_bars
-from train.inputs import END_OF_TEXT, IM_END, SPECIAL_TOKENS, Batch, pad_left, stack_patches, token_id
+from train.inputs import (
+    END_OF_TEXT,
+    IM_END,
+    IMAGE_PAD,
+    SPECIAL_TOKENS,
+    VIDEO_PAD,
+    Batch,
+    pad_left,
+    stack_patches,
+    token_id,
+)
 from train.pixels import CLIP_MEAN, CLIP_STD, MERGE, PATCH, TEMPORAL, Patches
 from train.settings import InputSettings, TinySettings
 from train.tiny import tiny_config, train_tokenizer
@@ -68,19 +78,29 @@ class Captioner:
         for name, content in (*_side_files(self.settings).items(), (SETTINGS_FILE, asdict(self.settings))):
             (path / name).write_text(json.dumps(content, indent=2) + "\n")
 
-    def look(self, pictures: Sequence[Patches]) -> Tensor:
-        """What the vision tower makes of pictures: the largest values over each one's tokens, [n, hidden]."""
+    def look(self, pictures: Sequence[Patches]) -> list[Tensor]:
+        """What the vision tower makes of pictures: each one's tokens [tokens, hidden]."""
         pixels, grids = stack_patches(pictures)
         tokens = self.model.model.visual(pixels, grid_thw=grids).pooler_output
-        return torch.stack([part.amax(dim=0) for part in tokens.split([picture.tokens for picture in pictures])])
+        return list(tokens.split([picture.tokens for picture in pictures]))
 
-    def logits(self, chats: Sequence[Chat]) -> tuple[Tensor, Tensor]:
-        """Logits of the tokens to be learnt [m, vocabulary], in the order of the chats, and those tokens [m]."""
-        batch = collate_chats(chats, self.pad_id)
-        hidden = self.model.model(**batch.arguments(self.model.device), use_cache=False).last_hidden_state
-        length = batch.input_ids.shape[1]
+    def logits(self, chats: Sequence[Chat], look: Callable[[Sequence[Patches]], list[Tensor]]) -> tuple[Tensor, Tensor]:
+        """Logits of the tokens to be learnt [m, vocabulary], in the order of the chats, and those tokens [m].
+
+        `look` gives the tokens of pictures: the method of that name, or what it gave before.
+        """
+        ids, mask, positions = pad_left([(chat.ids, chat.positions) for chat in chats], self.pad_id)
+        embedded = self.model.model.language_model.embed_tokens(ids)
+        for pad, shown in ((IMAGE_PAD, [c.images for c in chats]), (VIDEO_PAD, [c.videos for c in chats])):
+            if pictures := [picture for part in shown for picture in part]:
+                places = (ids == token_id(self.tokenizer, pad))[..., None]
+                embedded = embedded.masked_scatter(places, torch.cat(look(pictures)))
+        hidden = self.model.model.language_model(
+            inputs_embeds=embedded, attention_mask=mask, position_ids=positions, use_cache=False
+        ).last_hidden_state
+        length = ids.shape[1]
         learnt = torch.stack([nn.functional.pad(torch.from_numpy(c.learnt), (length - len(c.ids), 0)) for c in chats])
-        return self.model.lm_head(hidden[:, :-1][learnt[:, 1:]]), batch.input_ids[learnt]
+        return self.model.lm_head(hidden[:, :-1][learnt[:, 1:]]), ids[learnt]
 
     @torch.inference_mode()
     def complete(self, chats: Sequence[Chat], new_tokens: int) -> list[str]:
