@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Final
 
@@ -11,12 +10,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from train.captioner.chat import SECONDS_PER_GRID, Chat, answer_tokens, build_chat, realistic_rest, task_text
+from train.captioner.chat import SECONDS_PER_GRID, Answer, Chat, answer_tokens, build_chat, realistic_rest, task_text
 from train.captioner.lessons import KINDS, Kind, answer, lesson
 from train.captioner.scenes import Scene
 from train.captioner.sights import Glance, sights
 from train.inputs import SPECIAL_TOKENS, encode_text
-from train.pixels import TEMPORAL, Patches, patchify, unpatchify
+from train.pixels import PATCH, TEMPORAL, Patches, patchify, unpatchify
 
 _KINDS: Final[dict[Kind, int]] = {"video_captions": 55, "frame_captions": 20, "image_query": 10, "video_query": 15}
 _REST_SHARE: Final = {False: 0.15, True: 0.6}  # of batches whose texts go on after the task's word, by is_whole
@@ -33,14 +32,6 @@ def lesson_texts(scenes: Sequence[Scene]) -> Iterator[str]:
             yield task_text(kind, realistic_rest(random, "", ""))
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """Pictures of one moment each, and for all their tokens the shares of the answers to `SIGHTS`, float32."""
-
-    patches: list[Patches]
-    sights: Tensor
-
-
 class Lessons:
     """Endless batches; the same arguments give the same ones, in the order of the calls."""
 
@@ -52,9 +43,12 @@ class Lessons:
         self.order = self._shuffled(range(len(scenes)))
         self.references = self._shuffled([n for n, scene in enumerate(scenes) if scene.subclip])
 
-    def pictures(self) -> Pictures:
-        """The next batch of frames and of pairs of frames out of clips, each moved by any distance."""
-        patches, seen = [], []
+    def pictures(self) -> tuple[list[Patches], Tensor]:
+        """The next batch of frames and of pairs of frames out of clips, each moved by any distance, and their sights.
+
+        For all their tokens the shares of the answers to `SIGHTS`, float32 [tokens, answers].
+        """
+        pictures, seen = [], []
         for _ in range(self.size):
             scene = self.scenes[next(self.order)]
             picture, first_u, last_u = self._picture(scene)
@@ -63,9 +57,9 @@ class Lessons:
             moved = self.random.randrange(width), self.random.randrange(height)
             glance = Glance(scene.view.spec, scene.view.shot, first_u, last_u, moved, self.random.random() < 0.5)
             pixels = pixels.roll(moved, dims=(3, 2))
-            patches.append(patchify(pixels.flip(3) if glance.is_mirrored else pixels))
+            pictures.append(patchify(pixels.flip(3) if glance.is_mirrored else pixels))
             seen.append(sights(glance, height, width))
-        return Pictures(patches, torch.cat(seen))
+        return pictures, torch.cat(seen)
 
     def _picture(self, scene: Scene) -> tuple[Patches, float, float]:
         """The frame, or one of the clip's pairs of frames, and the moments it shows."""
@@ -73,8 +67,18 @@ class Lessons:
         pair = self.random.randrange(-1, t)
         if pair < 0:
             return scene.frame, scene.view.frame_u, scene.view.frame_u
-        first_u, last_u = (frame / (TEMPORAL * t - 1) for frame in (TEMPORAL * pair, TEMPORAL * pair + 1))
-        return Patches(scene.clip.data[pair * h * w : (pair + 1) * h * w], (1, h, w)), first_u, last_u
+        return Patches(scene.clip.data[pair * h * w : (pair + 1) * h * w], (1, h, w)), *_moments(pair, t)
+
+    def clips(self) -> tuple[list[Chat], Tensor]:
+        """The next batch of clips, shown without a word, and the sights of all their tokens (see `pictures`)."""
+        scenes = [self.scenes[next(self.order)] for _ in range(self.size)]
+        return [self._shown(scene) for scene in scenes], torch.cat(
+            [sight for scene in scenes for sight in _sights(scene)]
+        )
+
+    def _shown(self, scene: Scene) -> Chat:
+        media, seconds = scene.media("video_captions"), self._seconds_per_grid(scene)
+        return build_chat(self.tokenizer, "video_captions", media, (), Answer((), ()), seconds)
 
     def chats(self, is_whole: bool) -> list[Chat]:
         """The next batch of whole answers, or of their beginnings up to the end of the first sentence.
@@ -113,6 +117,19 @@ class Lessons:
         while True:
             self.random.shuffle(order)
             yield from order
+
+
+def _sights(scene: Scene) -> Iterator[Tensor]:
+    """Those of each of a clip's pairs of frames."""
+    t, h, w = scene.clip.grid
+    for pair in range(t):
+        yield sights(Glance(scene.view.spec, scene.view.shot, *_moments(pair, t)), PATCH * h, PATCH * w)
+
+
+def _moments(pair: int, pairs: int) -> tuple[float, float]:
+    """What a pair of a clip's frames shows, as progress of the shot."""
+    first, last = TEMPORAL * pair, TEMPORAL * pairs - 1
+    return first / last, (first + 1) / last
 
 
 def _fields(scene: Scene, kind: Kind) -> dict[str, str]:

@@ -1,14 +1,15 @@
-"""Training the captioner: to look, then to write the beginnings of answers, then to write whole ones.
+"""Training the captioner: to look at pictures, to watch clips, to begin answers, to write whole ones.
 
 Taught to write alone it takes hours until it looks. So its vision tower first learns to tell of every
-token what it shows, by a classifier that is thrown away. While it learns to write the tower rests, and
-what it makes of every picture is kept: looking again would take most of the time.
+token what it shows, by a classifier that is thrown away; then its language model does, from clips, since
+a motion is more than two frames. From then on the tower rests, and what it makes of every picture is
+kept: looking again would take most of the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
@@ -55,38 +56,49 @@ class _Run:
         self.captioner, self.lessons, self.settings = captioner, lessons, settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.classifier = nn.Linear(settings.sizes.hidden, sum(map(len, SIGHTS)))
-        learners = nn.ModuleList([captioner.model, self.classifier])
+            self.looker, self.watcher = (nn.Linear(settings.sizes.hidden, sum(map(len, SIGHTS))) for _ in range(2))
+        learners = nn.ModuleList([captioner.model, self.looker, self.watcher])
         self.optimizer = make_optimizer(learners, settings.learning_rate, settings.weight_decay)
 
     def take(self, step: int) -> float:
-        """Take step number `step` and return its loss."""
-        loss = self._loss(step)
+        """Take step number `step` and return its loss. Every phase warms up and cools down."""
+        settings = self.settings
+        lower, number, steps = self._phase(step)
+        loss = lower()
         if not torch.isfinite(loss):
             raise RunFailed(f"the captioner's loss is {float(loss)} in step {step + 1}")
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.captioner.model.parameters(), self.settings.max_gradient_norm)
+        torch.nn.utils.clip_grad_norm_(self.captioner.model.parameters(), settings.max_gradient_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(step)
+            group["lr"] = learning_rate(number, steps, settings.learning_rate, settings.warmup_share)
         self.optimizer.step()
         return float(loss.detach())
 
-    def _rate(self, step: int) -> float:
-        """Looking, writing beginnings and writing whole answers each warm up and cool down."""
+    def _phase(self, step: int) -> tuple[Callable[[], Tensor], int, int]:
+        """The loss that step number `step` lowers, its number among those that do, and how many these are."""
         settings = self.settings
-        for steps in (settings.look_steps, settings.first_steps, settings.whole_steps):
+        phases = (
+            (self._looking, settings.look_steps),
+            (self._watching, settings.watch_steps),
+            (partial(self._writing, False), settings.first_steps),
+            (partial(self._writing, True), settings.whole_steps),
+        )
+        for loss, steps in phases:
             if step < steps:
-                return learning_rate(step, steps, settings.learning_rate, settings.warmup_share)
+                return loss, step, steps
             step -= steps
         raise AssertionError(f"there is no step {step}")
 
-    def _loss(self, step: int) -> Tensor:
-        if step < self.settings.look_steps:
-            batch, widths = self.lessons.pictures(), list(map(len, SIGHTS))
-            found = self.classifier(torch.cat(self.captioner.look(batch.patches))).split(widths, 1)
-            return torch.stack(list(map(_shared_cross_entropy, found, torch.split(batch.sights, widths, 1)))).sum()
-        is_whole = step >= self.settings.look_steps + self.settings.first_steps
+    def _looking(self) -> Tensor:
+        pictures, seen = self.lessons.pictures()
+        return _told(self.looker(torch.cat(self.captioner.look(pictures))), seen)
+
+    def _watching(self) -> Tensor:
+        clips, seen = self.lessons.clips()
+        return _told(self.watcher(self.captioner.watch(clips, self._remembered)), seen)
+
+    def _writing(self, is_whole: bool) -> Tensor:
         return cross_entropy(*self.captioner.logits(self.lessons.chats(is_whole), self._remembered))
 
     def _remembered(self, pictures: Sequence[Patches]) -> list[Tensor]:
@@ -109,6 +121,10 @@ class _Run:
         return seen
 
 
-def _shared_cross_entropy(found: Tensor, shares: Tensor) -> Tensor:
-    """Cross-entropy of logits against shares, both [n, options]: the mean of those that have any."""
-    return -(shares * found.log_softmax(dim=1)).sum() / shares.sum().clamp(min=1)
+def _told(found: Tensor, shares: Tensor) -> Tensor:
+    """Sum over `SIGHTS` of the mean cross-entropy of logits [n, answers] against those of n tokens that are asked."""
+    widths = list(map(len, SIGHTS))
+    pairs = zip(torch.split(found, widths, 1), torch.split(shares, widths, 1), strict=True)
+    return -torch.stack(
+        [(true * told.log_softmax(dim=1)).sum() / true.sum().clamp(min=1) for told, true in pairs]
+    ).sum()

@@ -31,6 +31,7 @@ from train.settings import InputSettings, TinySettings
 from train.tiny import tiny_config, train_tokenizer
 
 _BICUBIC = 3  # Pillow's number for it
+Look = Callable[[Sequence[Patches]], list[Tensor]]  # from pictures to their tokens: `Captioner.look`, or what it gave
 
 
 class Captioner:
@@ -84,23 +85,34 @@ class Captioner:
         tokens = self.model.model.visual(pixels, grid_thw=grids).pooler_output
         return list(tokens.split([picture.tokens for picture in pictures]))
 
-    def logits(self, chats: Sequence[Chat], look: Callable[[Sequence[Patches]], list[Tensor]]) -> tuple[Tensor, Tensor]:
-        """Logits of the tokens to be learnt [m, vocabulary], in the order of the chats, and those tokens [m].
+    def watch(self, chats: Sequence[Chat], look: Look) -> Tensor:
+        """What the language model makes of the tokens of the chats' clips before its last layer, [tokens, hidden]."""
+        ids, read = self._read(chats, look)
+        watched: Tensor = read.hidden_states[-2]
+        return watched[ids == token_id(self.tokenizer, VIDEO_PAD)]
 
-        `look` gives the tokens of pictures: the method of that name, or what it gave before.
-        """
+    def logits(self, chats: Sequence[Chat], look: Look) -> tuple[Tensor, Tensor]:
+        """Logits of the tokens to be learnt [m, vocabulary], in the order of the chats, and those tokens [m]."""
+        ids, read = self._read(chats, look)
+        length = ids.shape[1]
+        learnt = torch.stack([nn.functional.pad(torch.from_numpy(c.learnt), (length - len(c.ids), 0)) for c in chats])
+        return self.model.lm_head(read.last_hidden_state[:, :-1][learnt[:, 1:]]), ids[learnt]
+
+    def _read(self, chats: Sequence[Chat], look: Look) -> tuple[Tensor, Any]:
+        """The chats' tokens [n, length], and what every layer of the language model makes of them."""
         ids, mask, positions = pad_left([(chat.ids, chat.positions) for chat in chats], self.pad_id)
         embedded = self.model.model.language_model.embed_tokens(ids)
         for pad, shown in ((IMAGE_PAD, [c.images for c in chats]), (VIDEO_PAD, [c.videos for c in chats])):
             if pictures := [picture for part in shown for picture in part]:
                 places = (ids == token_id(self.tokenizer, pad))[..., None]
                 embedded = embedded.masked_scatter(places, torch.cat(look(pictures)))
-        hidden = self.model.model.language_model(
-            inputs_embeds=embedded, attention_mask=mask, position_ids=positions, use_cache=False
-        ).last_hidden_state
-        length = ids.shape[1]
-        learnt = torch.stack([nn.functional.pad(torch.from_numpy(c.learnt), (length - len(c.ids), 0)) for c in chats])
-        return self.model.lm_head(hidden[:, :-1][learnt[:, 1:]]), ids[learnt]
+        return ids, self.model.model.language_model(
+            inputs_embeds=embedded,
+            attention_mask=mask,
+            position_ids=positions,
+            use_cache=False,
+            output_hidden_states=True,
+        )
 
     @torch.inference_mode()
     def complete(self, chats: Sequence[Chat], new_tokens: int) -> list[str]:

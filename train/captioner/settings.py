@@ -35,9 +35,10 @@ class CaptionerSettings(Settings):
     world: WorldSettings = field(default_factory=WorldSettings)
     inputs: InputSettings = CAPTIONER_INPUTS
     sizes: TinySettings = field(default_factory=lambda: TinySettings(vocab_size=1280))
-    look_steps: int = 1500  # seeing what single pictures show
-    first_steps: int = 600  # writing the first sentences of answers, which tell the facts
-    whole_steps: int = 150  # writing whole answers
+    look_steps: int = 1500  # of the vision tower: what every token of single pictures shows
+    watch_steps: int = 600  # of the language model: the same of clips, which takes several pictures
+    first_steps: int = 500  # writing the beginnings of answers, which tell the facts
+    whole_steps: int = 400  # writing whole answers
     batch: int = 32  # examples
     learning_rate: float = 2e-3  # at its peak
     warmup_share: float = 0.03
@@ -48,4 +49,4 @@ class CaptionerSettings(Settings):
     @property
     def steps(self) -> int:
         """Steps of training in all."""
-        return self.look_steps + self.first_steps + self.whole_steps
+        return self.look_steps + self.watch_steps + self.first_steps + self.whole_steps

@@ -1,7 +1,7 @@
-"""What every token of a picture shows: the questions by which the vision tower learns to see.
+"""What every token of a picture shows: the questions by which the captioner learns to see.
 
-A picture is two frames in a row, since that is what the tower takes at once. A token that a thing
-covers is asked about that thing, any other about what lies behind.
+A picture is two frames in a row, since that is what the vision tower takes at once. A token that a
+thing covers is asked about that thing, any other about what lies behind.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from infra.sample_world.path import is_visible, on_screen
 from infra.sample_world.spec import (
     BACKGROUND_COLOURS,
     CAMERAS,
+    MOTIONS,
     SHAPES,
     SIZES,
     TEXTURES,
@@ -26,13 +27,13 @@ from infra.sample_world.spec import (
     Thing,
     VideoSpec,
 )
-from train.captioner.lessons import size_on_screen
+from train.captioner.lessons import legs_of, size_on_screen
 from train.pixels import BLOCK
 
 _WAYS: Final = ("rest", "right", "down right", "down", "down left", "left", "up left", "up", "up right")
 _GROWTH: Final = ("same size", "growing", "shrinking")
 # Questions about a thing, then about the ground, each with its possible answers.
-_OF_THINGS: Final = (tuple(THING_COLOURS), SHAPES, tuple(SIZES), _WAYS, _GROWTH)
+_OF_THINGS: Final = (tuple(THING_COLOURS), SHAPES, tuple(SIZES), _WAYS, _GROWTH, ("still", *MOTIONS))
 _OF_GROUND: Final = (TEXTURES, tuple(BACKGROUND_COLOURS), CAMERAS)
 SIGHTS: Final = (*_OF_THINGS, *_OF_GROUND)
 _Answers = Sequence[tuple[str, ...]]  # to each of `SIGHTS`, none where it is not asked
@@ -40,7 +41,7 @@ _Answers = Sequence[tuple[str, ...]]  # to each of `SIGHTS`, none where it is no
 _AT_REST: Final = 0.012  # short sides from frame to frame: about a pixel of what the captioner sees
 _GROWN: Final = 1.02  # times its size
 _COVERING: Final = 0.8  # of its radius must reach into a token: what only grazes it tells nothing
-_MIRRORED: Final = {"pan_right": "pan_left", "pan_left": "pan_right"}
+_MIRRORED: Final = {"left": "right", "right": "left", "clockwise": "counterclockwise", "counterclockwise": "clockwise"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Glance:
 def sights(glance: Glance, height: int, width: int) -> Tensor:
     """For each token of a picture of these pixels, the share of each answer to each of `SIGHTS`.
 
-    float32 [tokens, answers]; zeros where a question is not asked. A background may have two tones.
+    float32 [tokens, answers]; zeros where a question is not asked. A background may have two tones, a thing
+    two motions; motions and camera are those of the whole shot, of which two frames tell but a part.
     """
     asked = [_shares(_ground_answers(glance))]
     nearest = torch.full((height // BLOCK, width // BLOCK), math.inf)
@@ -92,16 +94,22 @@ def _thing_answers(glance: Glance, thing: Thing) -> _Answers:
     size, later = (on_screen(glance.shot, thing, u, aspect)[2] for u in (glance.first_u, glance.last_u))
     growth = _GROWTH[1 if later > _GROWN * size else 2 if size > _GROWN * later else 0]
     radius = size_on_screen(glance.shot, thing, glance.first_u, glance.spec)
-    return [(thing.colour,), (thing.shape,), (radius,), (way(glance, thing),), (growth,), *((),) * len(_OF_GROUND)]
+    motions = tuple(_seen(glance, leg.motion) for leg in legs_of(thing)) or ("still",)
+    seen = [(thing.colour,), (thing.shape,), (radius,), (way(glance, thing),), (growth,), motions]
+    return [*seen, *((),) * len(_OF_GROUND)]
 
 
 def _ground_answers(glance: Glance) -> _Answers:
-    ground, camera = glance.shot.background, glance.shot.camera
-    if glance.first_u == glance.last_u:
-        camera = "still"
-    elif glance.is_mirrored:
-        camera = _MIRRORED.get(camera, camera)
+    ground, is_still = glance.shot.background, glance.first_u == glance.last_u
+    camera = "still" if is_still else _seen(glance, glance.shot.camera)
     return [*((),) * len(_OF_THINGS), (ground.texture,), ground.colours, (camera,)]
+
+
+def _seen(glance: Glance, motion: str) -> str:
+    """The name that a motion of a thing or of the camera has in the picture."""
+    if not glance.is_mirrored:
+        return motion
+    return "_".join(_MIRRORED.get(part, part) for part in motion.split("_"))
 
 
 def _shares(answers: _Answers) -> list[float]:
