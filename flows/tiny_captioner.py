@@ -1,7 +1,11 @@
-"""Makes the tiny captioner that a model server serves on a laptop, once for its settings."""
+"""Makes the tiny captioner that a model server serves on a laptop, once for its settings.
+
+python -m flows.tiny_captioner FOLDER
+"""
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import shutil
@@ -60,3 +64,15 @@ def _learn(path: Path, settings: CaptionerSettings, workers: int, watcher: Watch
     held_out = replace(settings.world, seed=HELD_OUT_SEED, videos=HELD_OUT_VIDEOS, canaries=0)
     unseen = list(render_scenes(draw_views(held_out), settings.inputs))
     return {kind: asdict(mark(captioner, unseen, kind)) for kind in ("video_captions", "frame_captions")}
+
+
+def main() -> None:
+    """Make it in the folder that the command line names."""
+    parser = argparse.ArgumentParser(description="Train a tiny captioner for vLLM to serve on a laptop.")
+    parser.add_argument("folder", help="gets the model in Hugging Face's layout")
+    path = make_captioner(parser.parse_args().folder)
+    print((path / MARKS_FILE).read_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from served_captioner import served_captioner
 from service import marked, wait_for
 
 from infra.lake import open_tables
@@ -19,7 +21,7 @@ from infra.stage import Row
 from shards.manifest import load_manifest, verify
 from shards.reader import read_pairs
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(2400)]
 
 VIDEOS = 40
 DEMO = ("--videos", str(VIDEOS), "--set", "generator.kind=vllm", "--set", "train.epochs=1")
@@ -41,9 +43,10 @@ class Demo:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """The demo, its server killed while captions are written."""
+def demo(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Demo:
+    """The demo, its server killed while captions are written. It finds its captioner there, and trains none."""
     folder, mark = tmp_path_factory.mktemp("demo"), uuid.uuid4().hex
+    shutil.copytree(served_captioner(pytestconfig), folder / "out" / "tiny-captioner")
     environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect"), "UVR_TEST_MARK": mark}
     log, lake = folder / "demo.log", folder / "out" / "lake"
     with log.open("wb") as out:

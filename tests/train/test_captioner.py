@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from jinja2 import Environment
+from served_captioner import served_captioner
 from tokenizers import Tokenizer
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
-from flows.tiny_captioner import make_captioner
 from infra.media.decode import decode_image, sample_frames
 from infra.media.encode import encode_image, encode_video
 from infra.sample_world.draw import draw_world
@@ -187,7 +187,7 @@ def as_served(view: View) -> Scene:
 @pytest.mark.vllm  # it takes minutes, and what it makes is what the server's tests serve
 @pytest.mark.timeout(1800)
 def test_it_names_the_colour_of_clips_it_never_saw(pytestconfig: pytest.Config) -> None:
-    captioner = Captioner.load(make_captioner(pytestconfig.cache.mkdir("captioner")))
+    captioner = Captioner.load(served_captioner(pytestconfig))
     views = draw_views(WorldSettings(seed=5, videos=150, canaries=30))
     scenes = [as_served(view) for view in views if len(view.shot.things) == 1]
     canaries = [scene for scene in scenes if scene.view.shot.event == CANARY]
