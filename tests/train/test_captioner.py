@@ -33,7 +33,7 @@ from train.inputs import encode_text
 from train.pixels import BLOCK, patchify, resize
 
 LEAST_COLOUR = 0.45  # of clips never seen; one in twelve is chance
-CLIP_ID = "0123456789abcdef0123456789abcdef"
+CLIP_ID = "0123456789abcdef"
 BRIEF = CaptionerSettings(
     world=WorldSettings(videos=24, canaries=8), look_steps=12, watch_steps=8, first_steps=24, whole_steps=4, batch=8
 )
@@ -134,7 +134,7 @@ def test_the_chat_is_what_a_server_makes_of_the_template(
 ) -> None:
     """The same tokens, placeholders repeated as processors do; no system turn; the clip's id is not learnt."""
     tokenizer, media = trained[0].tokenizer, next(scene for scene in scenes if scene.subclip).media(kind)
-    text = task_text(kind, realistic_rest(Random(1), CLIP_ID, "A red bar moves up."))
+    text = task_text(kind, realistic_rest(Random(1), kind, CLIP_ID, "A red bar moves up."))
     given = answer_tokens(tokenizer, CLIP_ID, answer(CLIP_ID, {"query": "Show it."}))
     chat = build_chat(tokenizer, kind, media, encode_text(tokenizer, text), given)
     parts = [{"type": medium} for medium in MEDIA[kind]]

@@ -18,7 +18,7 @@ from train.inputs import SPECIAL_TOKENS, encode_text
 from train.pixels import PATCH, TEMPORAL, Patches, patchify, unpatchify
 
 _KINDS: Final[dict[Kind, int]] = {"video_captions": 55, "frame_captions": 20, "image_query": 10, "video_query": 15}
-_REST_SHARE: Final = {False: 0.15, True: 0.6}  # of batches whose texts go on after the task's word, by is_whole
+_REST_SHARE: Final = {False: 0.15, True: 0.8}  # of batches whose texts go on after the task's word, by is_whole
 _MOST_NOISE: Final = 120  # tokens
 _END: Final = '."'  # of a field
 
@@ -29,7 +29,7 @@ def lesson_texts(scenes: Sequence[Scene]) -> Iterator[str]:
     for scene in scenes:
         for kind in KINDS:
             yield answer("", _fields(scene, kind))
-            yield task_text(kind, realistic_rest(random, "", ""))
+            yield task_text(kind, realistic_rest(random, kind, "", ""))
 
 
 class Lessons:
@@ -69,9 +69,9 @@ class Lessons:
             return scene.frame, scene.view.frame_u, scene.view.frame_u
         return Patches(scene.clip.data[pair * h * w : (pair + 1) * h * w], (1, h, w)), *_moments(pair, t)
 
-    def clips(self) -> tuple[list[Chat], Tensor]:
-        """The next batch of clips, shown without a word, and the sights of all their tokens (see `pictures`)."""
-        scenes = [self.scenes[next(self.order)] for _ in range(self.size)]
+    def clips(self, count: int) -> tuple[list[Chat], Tensor]:
+        """The next `count` clips, shown without a word, and the sights of all their tokens (see `pictures`)."""
+        scenes = [self.scenes[next(self.order)] for _ in range(count)]
         return [self._shown(scene) for scene in scenes], torch.cat(
             [sight for scene in scenes for sight in _sights(scene)]
         )
@@ -86,13 +86,13 @@ class Lessons:
         All are of one kind: they are padded to one length.
         """
         has_rest = self.random.random() < _REST_SHARE[is_whole]
-        rest = self.random.choice(("realistic", "noise")) if has_rest else ""
+        rest = self.random.choice(("realistic", "realistic", "noise")) if has_rest else ""
         [kind] = self.random.choices(list(_KINDS), list(_KINDS.values()))
         return [self._chat(kind, rest, is_whole) for _ in range(self.size)]
 
     def _chat(self, kind: Kind, rest: str, is_whole: bool) -> Chat:
         scene = self.scenes[next(self.references if kind == "video_query" else self.order)]
-        clip_id = f"{self.random.getrandbits(128):032x}"[: 32 if is_whole else 4]
+        clip_id = f"{self.random.getrandbits(64):016x}"[: 16 if is_whole else 4]
         text = answer(clip_id, _fields(scene, kind))
         begun = text if is_whole else text[: text.index(_END) + len(_END) + 2]  # with the marks up to the next field
         tokens = answer_tokens(self.tokenizer, clip_id, begun)
@@ -103,7 +103,7 @@ class Lessons:
         """The request's text as tokens; weak captions are of another clip, so that nothing is learnt from them."""
         if rest == "realistic":
             weak = self.random.choice(self.scenes).view.spec.weak_caption
-            return encode_text(self.tokenizer, task_text(kind, realistic_rest(self.random, clip_id, weak)))
+            return encode_text(self.tokenizer, task_text(kind, realistic_rest(self.random, kind, clip_id, weak)))
         noise = self.random.choices(self.words, k=self.random.randrange(_MOST_NOISE)) if rest == "noise" else ()
         return (*encode_text(self.tokenizer, task_text(kind)), *noise)
 

@@ -1,11 +1,13 @@
 """How a request looks in the captioner's chat, and the token sequence it becomes.
 
 One place holds the shape: media first, in the order of `MEDIA`, then one text that begins with the
-task's word. The template drops the system turn: its rules are for models that can read them.
+task's word. The template drops all but the user's first turn: rules, and faults named in a second
+one, are for models that can read them.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -37,8 +39,8 @@ MEDIA: Final[dict[Kind, tuple[Literal["image", "video"], ...]]] = {
     "video_query": ("video", "video"),  # the reference clip, then the clip it is a part of
 }
 TEMPLATE: Final = (
-    "{%- for message in messages if message.role != 'system' -%}"
-    "{{ '<|im_start|>' + message.role + '\\n' }}"
+    "{%- for message in (messages | selectattr('role', 'equalto', 'user') | list)[:1] -%}"
+    "{{ '<|im_start|>user\\n' }}"
     "{%- if message.content is string -%}{{ message.content }}{%- else -%}"
     "{%- for part in message.content -%}"
     "{%- if part.type == 'image' -%}{{ '<|vision_start|><|image_pad|><|vision_end|>' }}"
@@ -53,8 +55,6 @@ SECONDS_PER_GRID: Final = 2.0
 TOKENS_PER_SECOND: Final = 2  # of the vision configuration
 _HEAD: Final = '{"clip_id":"'
 _PROFILES: Final = ("spatial", "temporal", "other")
-_READABILITY: Final = ("easy", "medium", "demanding")
-_LEVELS: Final = ("primary school", "secondary school", "university")
 
 
 def task_text(kind: Kind, rest: str = "") -> str:
@@ -62,13 +62,20 @@ def task_text(kind: Kind, rest: str = "") -> str:
     return f"Task: {kind}. {rest}".strip()
 
 
-def realistic_rest(random: Random, clip_id: str, weak_caption: str) -> str:
-    """What a pipeline says after the task's word: the clip's id, times, style, a crawled caption."""
+def realistic_rest(random: Random, kind: Kind, clip_id: str, weak_caption: str) -> str:
+    """What a pipeline says after the task's word: the clip's id, times, the crawled caption."""
     end_s = random.uniform(2.0, 12.0)
-    times = ", ".join(f"{end_s * number / 7:.2f}" for number in range(8))
-    style = f"Profile: {random.choice(_PROFILES)}. Readability: {random.choice(_READABILITY)}."
-    weak = f'\nCaption found with it, which may be wrong: "{weak_caption}"' if weak_caption else ""
-    return f"Clip {clip_id}, frames at {times} s. {style} Education level: {random.choice(_LEVELS)}.{weak}"
+    times = " ".join(f"{end_s * number / 7:.2f}" for number in range(8))
+    clip = f"8 frames of a clip of {end_s:.2f} seconds, taken at seconds {times}"
+    profile = f"Profile: {random.choice(_PROFILES)}."
+    shown = {
+        "video_captions": f"{clip}. {profile}",
+        "frame_captions": f"One picture. {profile}",
+        "image_query": f"First the picture, then {clip}.",
+        "video_query": f"First 8 frames of the reference clip (seconds {end_s / 4:.2f} to {end_s * 0.75:.2f} of the "
+        f"longer one), then 8 frames of the longer clip of {end_s:.2f} seconds, taken at seconds {times}.",
+    }[kind]
+    return f"clip_id {clip_id}. {shown} Uploader's text: {json.dumps(weak_caption) if weak_caption else 'none'}"
 
 
 @dataclass(frozen=True)

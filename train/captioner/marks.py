@@ -54,8 +54,8 @@ def summaries(captioner: Captioner, scenes: Sequence[Scene], kind: Kind) -> list
 
 def _asked(captioner: Captioner, scene: Scene, kind: Kind) -> Chat:
     random = Random(f"marks/{scene.view.spec.name}")
-    clip_id = f"{random.getrandbits(128):032x}"
-    rest = realistic_rest(random, clip_id, scene.view.spec.weak_caption)
+    clip_id = f"{random.getrandbits(64):016x}"
+    rest = realistic_rest(random, kind, clip_id, scene.view.spec.weak_caption)
     text = encode_text(captioner.tokenizer, task_text(kind, rest))
     begun = answer_tokens(captioner.tokenizer, clip_id, f'{{"clip_id":"{clip_id}","summary":"')
     return build_chat(captioner.tokenizer, kind, scene.media(kind), text, begun)
