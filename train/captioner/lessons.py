@@ -30,7 +30,7 @@ KINDS: Final[tuple[Kind, ...]] = ("video_captions", "frame_captions", "image_que
 _SUMMARY_WORDS: Final = (10, 25)  # least and most
 _LONG_WORDS: Final = 104  # of the detailed caption, at least
 _FRAME_WORDS: Final = 60  # the same of a frame
-_WAYS: Final[dict[str, str]] = {
+WAYS: Final[dict[str, str]] = {
     "right": "to the right",
     "left": "to the left",
     "up": "up",
@@ -41,7 +41,7 @@ _WAYS: Final[dict[str, str]] = {
     "down_left": "down and to the left",
 }
 _MOVES: Final[dict[str, str]] = {
-    **{motion: f"moves {way}" for motion, way in _WAYS.items()},
+    **{motion: f"moves {way}" for motion, way in WAYS.items()},
     "clockwise": "goes around clockwise",
     "counterclockwise": "goes around counterclockwise",
     "zigzag_right": "zigzags to the right",
@@ -165,7 +165,7 @@ def does(thing: Thing) -> str:
     if thing.disappears_u < 1:
         return "stays still and then vanishes"
     if len(legs) == 2:
-        return f"moves {_WAYS[legs[0].motion]} and then {_WAYS[legs[1].motion]}"
+        return f"moves {WAYS[legs[0].motion]} and then {WAYS[legs[1].motion]}"
     if not legs:
         return "stays still"
     late = "stays still at first and then " if legs[0].start_u > 0.05 else ""
