@@ -29,7 +29,7 @@ class WorldSettings(Settings):
 
 @dataclass(frozen=True)
 class CaptionerSettings(Settings):
-    """Defaults take about fifteen minutes on one busy core."""
+    """Defaults take about twenty minutes on one core."""
 
     seed: int = 42
     world: WorldSettings = field(default_factory=WorldSettings)
