@@ -45,5 +45,5 @@ def _served_captioner(folder: Path, overrides: Sequence[str]) -> list[str]:
     keys = dict(text.split("=", 1) for text in overrides if "=" in text)
     if keys.get("generator.kind") != "vllm" or {"generator.model", "preset"} & keys.keys():
         return []
-    print("0/3 training a tiny captioner on other sample videos, for vLLM to serve", flush=True)
+    print("0/3 a tiny captioner for vLLM to serve, trained once on other sample videos", flush=True)
     return [f"generator.model={make_captioner(folder / 'tiny-captioner')}", *CAPTIONER_SERVING]
