@@ -103,4 +103,5 @@ def test_captions_name_colour_and_motion_of_clips_never_seen(demo: Demo) -> None
         if thing["legs"] and thing["legs"][0]["motion"] in ("left", "right", "up", "down")
     ]
     named = [re.search(rf"moves (to the )?{motion}\b", summary) is not None for summary, motion in straight]
-    assert not named or sum(named) / len(named) >= 0.5
+    assert len(named) >= 3
+    assert sum(named) / len(named) >= 0.5

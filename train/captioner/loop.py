@@ -34,8 +34,9 @@ _WATCHING_WEIGHT = 0.2  # of its loss while it writes
 def train_captioner(
     scenes: Sequence[Scene], settings: CaptionerSettings, watcher: Watcher | None = None
 ) -> tuple[Captioner, list[float]]:
-    """A captioner that learnt from `scenes`, and the loss of every step: nats a picture, then nats a token.
+    """A captioner that learnt from `scenes`, and the loss of every step.
 
+    In nats: of all questions about a token of a picture, then a written token's and a part of the former.
     On one thread the same call gives the same weights. Raises RunFailed when the loss is no number.
     """
     with torch_threads(settings.threads), StepProgress(settings.steps, 0, watcher) as progress:
