@@ -56,24 +56,28 @@ class Captions(RowStage):
         return ask_rows(partial(caption_row, self, generator, workspace), generator, ("captions",))
 
 
-def caption_row(settings: Captions, generator: Generator, workspace: Workspace, row: Row) -> Row:
-    """The captions of one clip; raises RowError as `synth.answers.parse`, or what the media raise."""
-    slots = draw_slots(settings.shares, settings.seed, "video_captions", row["key"])
-    request = Request(
+def caption_request(settings: Captions, workspace: Workspace, row: Row) -> Request:
+    """What is asked about one clip."""
+    return Request(
         kind="video_captions",
         clip_id=row["key"],
         seed=settings.seed,
         video=workspace.read(row["clip_path"]),
         duration_s=row["clip_duration_s"],
         weak_caption=row["weak_caption"] or "",
-        slots=slots,
+        slots=draw_slots(settings.shares, settings.seed, "video_captions", row["key"]),
     )
+
+
+def caption_row(settings: Captions, generator: Generator, workspace: Workspace, row: Row) -> Row:
+    """The captions of one clip; raises RowError as `synth.answers.parse`, or what the media raise."""
+    request = caption_request(settings, workspace, row)
     (answer,) = generator.answer([request])
     return {
         "key": row["key"],
         "parent": row["key"],
         "captions": list(parse("video_captions", answer.text, row["key"])),
-        "caption_profile": slots["profile"],
+        "caption_profile": request.slots["profile"],
         "caption_model": answer.model,
         "caption_prompt_version": answer.prompt_version,
     }

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/bench_generator.py --model FOLDER [--videos 60] [--repeats 3] [--json]
 
-Clips of the sample world are cut once. The bare side sends chat completions that were composed before
-the clock starts, as many at once as the server works on and as many waiting, and only counts answers. The
-pipeline's side is the whole `captions` stage: rows from Parquet, frames decoded and encoded, ledger, canaries,
-checks, second attempts, commits. The server's caches are off, so that who comes second has no advantage.
+The pipeline's side is the whole `captions` stage of clips of the sample world: rows from Parquet, frames decoded
+and encoded, ledger, canaries, checks, second attempts, commits. The bare side then sends the same requests, second
+attempts as well, composed before the clock starts, as many at once as the server works on and as many waiting,
+and only counts answers. The server's caches are off, so that who comes second has no advantage.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,17 +24,21 @@ import httpx
 from flows.recipe import Recipe, read_recipe
 from flows.serving import ModelServers
 from infra.engine import Run, run_stage
+from infra.errors import RowError
 from infra.lease import hold_lease
 from infra.pool import Pool
 from infra.progress import Progress
 from infra.sample_world.write import write_world
+from infra.stage import Row, Workspace
 from infra.store import Store
 from infra.tables import Tables, chain_links, write_listing
-from synth.caption import Captions
-from synth.generator import Request
+from infra.workspace import LakeWorkspace
+from synth.caption import Captions, caption_request
+from synth.generators.endpoint.generator import ATTEMPTS, check
 from synth.generators.endpoint.question import body, compose
 from synth.ingest import list_sources
-from synth.style import draw_slots
+from synth.ledger import Ledger, question_key
+from synth.prompts.render import version
 
 UNCACHED = ["--no-enable-prefix-caching", "--mm-processor-cache-gb", "0"]
 
@@ -59,15 +63,21 @@ def bare_seconds(url: str, bodies: Sequence[dict[str, Any]], at_once: int) -> tu
     return time.perf_counter() - began, tokens
 
 
-def composed(recipe: Recipe, captions: Captions, store: Store, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The bodies of the stage's requests."""
-    bodies = []
-    for row in rows:
-        slots = draw_slots(captions.shares, captions.seed, "video_captions", row["key"])
-        video = store.read(row["clip_path"])
-        request = Request("video_captions", row["key"], captions.seed, video, row["clip_duration_s"], slots=slots)
-        bodies.append(body(compose(request, captions.generator), captions.generator, 0, None))
-    return bodies
+def sent(captions: Captions, workspace: Workspace, row: Row) -> Iterator[dict[str, Any]]:
+    """The bodies that the stage sent about one row, with what was wrong with the first answer in the second."""
+    settings, ledger = captions.generator, Ledger(workspace)
+    request = caption_request(captions, workspace, row)
+    key, question = question_key(request, version(request.kind), settings), compose(request, settings)
+    faulty = None
+    for attempt in range(ATTEMPTS):
+        entry = ledger.recall(key, attempt)
+        if entry is None:
+            return
+        yield body(question, settings, attempt, faulty)
+        try:
+            check(request, entry)
+        except RowError as fault:
+            faulty = entry.text, fault
 
 
 def measure(folder: Path, recipe: Recipe, videos: int, repeats: int) -> dict[str, float]:
@@ -89,15 +99,16 @@ def measure(folder: Path, recipe: Recipe, videos: int, repeats: int) -> dict[str
                 captions = stages[-1]
                 assert isinstance(captions, Captions)
                 [url, *_] = servers(captions).endpoints
-                rows = tables.query("SELECT key, clip_path, clip_duration_s FROM out_excerpts ORDER BY key")
-                bodies = composed(recipe, captions, store, rows)
-                seconds, tokens = bare_seconds(url, bodies, 2 * recipe.serving.max_sequences)
-                bare.append((len(rows) / seconds, tokens / seconds))
                 began = time.perf_counter()
                 counts = run_stage(run, captions, links[-1])
                 seconds = time.perf_counter() - began
-                ours.append((len(rows) / seconds, counts.tokens / seconds))
-    report: dict[str, float] = {"clips": len(rows), "captioned": counts.out}
+                ours.append((counts.in_ / seconds, counts.tokens / seconds))
+                rows = tables.query("SELECT key, clip_path, clip_duration_s, weak_caption FROM out_excerpts")
+                workspace = LakeWorkspace(store.url, links[-1].folder)
+                bodies = [asked for row in rows for asked in sent(captions, workspace, row)]
+                seconds, tokens = bare_seconds(url, bodies, 2 * recipe.serving.max_sequences)
+                bare.append((counts.in_ / seconds, tokens / seconds))
+    report: dict[str, float] = {"clips": counts.in_, "requests": len(bodies), "captioned": counts.out}
     for number, name in enumerate(("captions", "tokens")):
         report[f"pipeline_{name}_per_s"] = statistics.median(rates[number] for rates in ours)
         report[f"bare_{name}_per_s"] = statistics.median(rates[number] for rates in bare)

@@ -71,7 +71,7 @@ def test_slow_start_needs_no_answers_where_the_engine_says_that_it_has_room() ->
     limit.measured(Load(16, 1))
     answer_all(limit)
     limit.measured(Load(16, 0))
-    assert limit.size == 18
+    assert limit.size == 24
 
 
 def test_after_a_refusal_a_limit_grows_by_one_each_round_trip() -> None:
@@ -103,15 +103,15 @@ def test_an_engines_queue_brings_all_its_clients_down_to_what_it_runs() -> None:
     clients = [filled(64, size) for size in (40.0, 16.0, 8.0)]
     for limit in clients:
         limit.measured(Load(running=32, waiting=32))
-    assert [limit.size for limit in clients] == [22.5, 9, 4.5]  # 36 together, of which an eighth of 32 waits
+    assert [limit.size for limit in clients] == [30, 12, 6]  # 48 together, of which half of 32 waits
     for limit in clients:
         limit.measured(Load(running=32, waiting=32))  # the same requests as before
-    assert [limit.size for limit in clients] == [22.5, 9, 4.5]
+    assert [limit.size for limit in clients] == [30, 12, 6]
 
 
 @pytest.mark.parametrize(
     ("load", "size"),
-    [(Load(16, 0), 18), (Load(16, 2), 16), (Load(16, 3), 16 * 18 / 19), (Load(0, 16), 16), (Load(7, 0), 16)],
+    [(Load(16, 0), 24), (Load(16, 8), 16), (Load(16, 9), 16 * 24 / 25), (Load(0, 16), 16), (Load(7, 0), 16)],
     ids=["has room", "has what it needs", "has too much", "has not begun", "is not reached"],
 )
 def test_an_engine_that_tells_its_queue_is_grown_by_it_alone(load: Load, size: float) -> None:

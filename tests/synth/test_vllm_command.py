@@ -76,6 +76,7 @@ def test_on_a_cpu_memory_and_threads_are_bounded() -> None:
     assert "gpu-memory-utilization" not in found
     assert variables["OMP_NUM_THREADS"] == "3"
     assert variables["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
+    assert variables["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
 
 
 def test_what_the_recipe_says_of_memory_and_type_counts() -> None:
@@ -91,7 +92,7 @@ def test_on_gpus_the_model_is_spread_over_those_of_the_replica() -> None:
     assert found["gpu-memory-utilization"] == "0.8"
     assert found["dtype"] == "auto"
     assert not found.keys() & {"enforce-eager", "kv-cache-memory-bytes"}
-    assert "OMP_NUM_THREADS" not in server_environment(ON_GPUS)
+    assert not server_environment(ON_GPUS).keys() & {"OMP_NUM_THREADS", "VLLM_ENABLE_V1_MULTIPROCESSING"}
 
 
 def test_replicas_that_share_a_gpu_share_its_memory() -> None:

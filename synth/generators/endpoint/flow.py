@@ -16,7 +16,7 @@ from typing import Final
 from infra.stage import Service
 
 START: Final = 4  # requests under way at first: enough to see more than one answer, too few to hurt anyone
-SPARE: Final = 1 / 8  # of what an engine works on may wait before it: it never idles, and nothing waits long
+SPARE: Final = 1 / 2  # of what an engine works on may wait before it: answers end in bunches, and it never idles
 FAILURES: Final = 5  # in a row before an endpoint is left alone
 
 

@@ -39,6 +39,7 @@ class EndpointGenerator:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._start(self.client.__aenter__()).result()
+        self._composing = threading.Lock()
         self._watching = threading.Lock()
         self._canary: Future[None] | None = None
         self._canaries = 0
@@ -68,7 +69,7 @@ class EndpointGenerator:
                 faulty = None
             entry = self.ledger.recall(key, attempt)
             if entry is None:
-                question = question or compose(request, settings)
+                question = question or self._composed(request)
                 entry = self._ask(question, attempt, faulty)
                 self._await_canary()
                 self.ledger.keep(key, attempt, entry)
@@ -80,6 +81,11 @@ class EndpointGenerator:
                 return Answer(entry.text, f"{entry.model}@{entry.revision}".rstrip("@"), prompt_version)
         assert faulty is not None
         raise faulty[1]
+
+    def _composed(self, request: Request) -> Question:
+        """In turns: all at once, every first question would be ready only when the last one is."""
+        with self._composing:
+            return compose(request, self.settings)
 
     def _ask(self, question: Question, attempt: int, faulty: tuple[str, RowError] | None) -> Entry:
         """One call of the model."""

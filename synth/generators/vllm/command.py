@@ -79,6 +79,8 @@ def server_environment(place: Place) -> Mapping[str, str]:
         # Left to itself vLLM pins its threads to cores, and every server to the same ones.
         variables["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
         variables["OMP_NUM_THREADS"] = str(place.threads)
+        # In one process: in two, each spins while it waits for the other, on a core that someone could use.
+        variables["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         variables["TORCHDYNAMO_DISABLE"] = "1"  # else it compiles C++ in the midst of the first request for likelihoods
     return variables
 
