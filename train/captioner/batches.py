@@ -10,10 +10,19 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from train.captioner.chat import SECONDS_PER_GRID, Answer, Chat, answer_tokens, build_chat, realistic_rest, task_text
+from train.captioner.chat import (
+    MEDIA,
+    SECONDS_PER_GRID,
+    Answer,
+    Chat,
+    answer_tokens,
+    build_chat,
+    realistic_rest,
+    task_text,
+)
 from train.captioner.lessons import KINDS, Kind, answer, lesson
 from train.captioner.scenes import Scene
-from train.captioner.sights import Glance, sights
+from train.captioner.sights import SIGHTS, Glance, sights
 from train.inputs import SPECIAL_TOKENS, encode_text
 from train.pixels import PATCH, TEMPORAL, Patches, patchify, unpatchify
 
@@ -69,29 +78,29 @@ class Lessons:
             return scene.frame, scene.view.frame_u, scene.view.frame_u
         return Patches(scene.clip.data[pair * h * w : (pair + 1) * h * w], (1, h, w)), *_moments(pair, t)
 
-    def clips(self, count: int) -> tuple[list[Chat], Tensor]:
-        """The next `count` clips, shown without a word, and the sights of all their tokens (see `pictures`)."""
-        scenes = [self.scenes[next(self.order)] for _ in range(count)]
-        return [self._shown(scene) for scene in scenes], torch.cat(
-            [sight for scene in scenes for sight in _sights(scene)]
-        )
+    def clips(self) -> tuple[list[Chat], Tensor]:
+        """The next batch of clips, shown without a word, and the sights of all their tokens (see `pictures`)."""
+        scenes = [self.scenes[next(self.order)] for _ in range(self.size)]
+        return [self._shown(scene) for scene in scenes], torch.cat([_sights(scene) for scene in scenes])
 
     def _shown(self, scene: Scene) -> Chat:
         media, seconds = scene.media("video_captions"), self._seconds_per_grid(scene)
         return build_chat(self.tokenizer, "video_captions", media, (), Answer((), ()), seconds)
 
-    def chats(self, is_whole: bool) -> list[Chat]:
-        """The next batch of whole answers, or of their beginnings up to the end of the first sentence.
+    def chats(self, is_whole: bool) -> tuple[list[Chat], Tensor]:
+        """The next batch of whole answers, or of their beginnings up to the end of the first sentence, and sights.
 
-        All are of one kind: they are padded to one length.
+        All are of one kind: they are padded to one length. Of reference clips nothing is asked.
         """
         has_rest = self.random.random() < _REST_SHARE[is_whole]
         rest = self.random.choice(("realistic", "realistic", "noise")) if has_rest else ""
         [kind] = self.random.choices(list(_KINDS), list(_KINDS.values()))
-        return [self._chat(kind, rest, is_whole) for _ in range(self.size)]
+        order = self.references if kind == "video_query" else self.order
+        scenes = [self.scenes[next(order)] for _ in range(self.size // 2 if is_whole else self.size)]
+        seen = [part for scene in scenes for part in _asked(scene, kind)]
+        return [self._chat(scene, kind, rest, is_whole) for scene in scenes], torch.cat(seen)
 
-    def _chat(self, kind: Kind, rest: str, is_whole: bool) -> Chat:
-        scene = self.scenes[next(self.references if kind == "video_query" else self.order)]
+    def _chat(self, scene: Scene, kind: Kind, rest: str, is_whole: bool) -> Chat:
         clip_id = f"{self.random.getrandbits(64):016x}"[: 16 if is_whole else 4]
         text = answer(clip_id, _fields(scene, kind))
         begun = text if is_whole else text[: text.index(_END) + len(_END) + 2]  # with the marks up to the next field
@@ -119,11 +128,21 @@ class Lessons:
             yield from order
 
 
-def _sights(scene: Scene) -> Iterator[Tensor]:
-    """Those of each of a clip's pairs of frames."""
+def _sights(scene: Scene) -> Tensor:
+    """Those of a clip's pairs of frames."""
     t, h, w = scene.clip.grid
-    for pair in range(t):
-        yield sights(Glance(scene.view.spec, scene.view.shot, *_moments(pair, t)), PATCH * h, PATCH * w)
+    view = scene.view
+    return torch.cat([sights(Glance(view.spec, view.shot, *_moments(n, t)), PATCH * h, PATCH * w) for n in range(t)])
+
+
+def _asked(scene: Scene, kind: Kind) -> Iterator[Tensor]:
+    """The sights of the tokens of a chat's clips; zeros for a reference clip."""
+    if kind == "video_query" and scene.subclip:
+        yield torch.zeros(scene.subclip.tokens, sum(map(len, SIGHTS)))
+    if "video" in MEDIA[kind]:
+        yield _sights(scene)
+    else:
+        yield torch.zeros(0, sum(map(len, SIGHTS)))
 
 
 def _moments(pair: int, pairs: int) -> tuple[float, float]:

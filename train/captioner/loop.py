@@ -82,7 +82,7 @@ class _Run:
         settings = self.settings
         phases = (
             (self._looking, settings.look_steps),
-            (partial(self._watching, settings.batch), settings.watch_steps),
+            (self._watching, settings.watch_steps),
             (partial(self._writing, False), settings.first_steps),
             (partial(self._writing, True), settings.whole_steps),
         )
@@ -96,14 +96,15 @@ class _Run:
         pictures, seen = self.lessons.pictures()
         return _told(self.looker(torch.cat(self.captioner.look(pictures))), seen)
 
-    def _watching(self, count: int) -> Tensor:
-        clips, seen = self.lessons.clips(count)
-        return _told(self.watcher(self.captioner.watch(clips, self._remembered)), seen)
+    def _watching(self) -> Tensor:
+        clips, seen = self.lessons.clips()
+        return _told(self.watcher(self.captioner.watch(clips, self._remembered)[0]), seen)
 
     def _writing(self, is_whole: bool) -> Tensor:
         """It goes on watching while it writes, or else it writes of what it no longer sees."""
-        written = cross_entropy(*self.captioner.logits(self.lessons.chats(is_whole), self._remembered))
-        return written + _WATCHING_WEIGHT * self._watching(max(1, self.settings.batch // 4))
+        chats, seen = self.lessons.chats(is_whole)
+        watched, logits, tokens = self.captioner.watch(chats, self._remembered)
+        return cross_entropy(logits, tokens) + _WATCHING_WEIGHT * _told(self.watcher(watched), seen)
 
     def _remembered(self, pictures: Sequence[Patches]) -> list[Tensor]:
         return [self._seen[id(picture)] for picture in pictures]

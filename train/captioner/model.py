@@ -85,18 +85,17 @@ class Captioner:
         tokens = self.model.model.visual(pixels, grid_thw=grids).pooler_output
         return list(tokens.split([picture.tokens for picture in pictures]))
 
-    def watch(self, chats: Sequence[Chat], look: Look) -> Tensor:
-        """What the language model makes of the tokens of the chats' clips before its last layer, [tokens, hidden]."""
-        ids, read = self._read(chats, look)
-        watched: Tensor = read.hidden_states[-2]
-        return watched[ids == token_id(self.tokenizer, VIDEO_PAD)]
+    def watch(self, chats: Sequence[Chat], look: Look) -> tuple[Tensor, Tensor, Tensor]:
+        """What the language model makes of chats in which clips are shown, for two ways to learn.
 
-    def logits(self, chats: Sequence[Chat], look: Look) -> tuple[Tensor, Tensor]:
-        """Logits of the tokens to be learnt [m, vocabulary], in the order of the chats, and those tokens [m]."""
+        Of the clips' tokens, in the order of the chats, what is left before the last layer [tokens, hidden]; of the
+        tokens to be learnt their logits [m, vocabulary] and themselves [m]. `look` is the method, or what it gave.
+        """
         ids, read = self._read(chats, look)
         length = ids.shape[1]
         learnt = torch.stack([nn.functional.pad(torch.from_numpy(c.learnt), (length - len(c.ids), 0)) for c in chats])
-        return self.model.lm_head(read.last_hidden_state[:, :-1][learnt[:, 1:]]), ids[learnt]
+        logits = self.model.lm_head(read.last_hidden_state[:, :-1][learnt[:, 1:]])
+        return read.hidden_states[-2][ids == token_id(self.tokenizer, VIDEO_PAD)], logits, ids[learnt]
 
     def _read(self, chats: Sequence[Chat], look: Look) -> tuple[Tensor, Any]:
         """The chats' tokens [n, length], and what every layer of the language model makes of them."""

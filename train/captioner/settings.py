@@ -35,9 +35,9 @@ class CaptionerSettings(Settings):
     world: WorldSettings = field(default_factory=WorldSettings)
     inputs: InputSettings = CAPTIONER_INPUTS
     sizes: TinySettings = field(default_factory=lambda: TinySettings(vocab_size=1280, layers=3, vision_hidden=128))
-    look_steps: int = 1200  # of the vision tower: what every token of single pictures shows
-    watch_steps: int = 800  # of the language model: the same of clips, which takes several pictures
-    first_steps: int = 400  # writing the beginnings of answers, which tell the facts
+    look_steps: int = 900  # of the vision tower: what every token of single pictures shows
+    watch_steps: int = 600  # of the language model: the same of clips, which takes several pictures
+    first_steps: int = 300  # writing the beginnings of answers, which tell the facts
     whole_steps: int = 300  # writing whole answers
     batch: int = 32  # examples
     learning_rate: float = 2e-3  # at its peak
