@@ -37,7 +37,7 @@ def train_captioner(
     """A captioner that learnt from `scenes`, and the loss of every step.
 
     In nats: of all questions about a token of a picture, then a written token's and a part of the former.
-    On one thread the same call gives the same weights. Raises RunFailed when the loss is no number.
+    With as many threads the same call gives the same weights. Raises RunFailed when the loss is no number.
     """
     with torch_threads(settings.threads), StepProgress(settings.steps, 0, watcher) as progress:
         texts = lesson_texts(scenes[:_TOKENIZER_SCENES])

@@ -51,8 +51,14 @@ def mark(captioner: Captioner, scenes: Sequence[Scene], kind: Kind) -> Marks:
     return replace(
         seen,
         motion=_share(named and named["rest"] == does(thing) for named, thing in zip(found, things, strict=True)),
-        way=_share((said := _WAY.search(text)) and said[1] == WAYS[leg.motion] for text, leg in straight),
+        way=_share(told_way(text) == WAYS[leg.motion] for text, leg in straight),
     )
+
+
+def told_way(text: str) -> str:
+    """The way of `WAYS` that a text says its first moving thing goes; "" when it says none."""
+    said = _WAY.search(text)
+    return said[1] if said else ""
 
 
 def _share(right: Iterable[object]) -> float:

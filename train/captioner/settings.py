@@ -29,7 +29,7 @@ class WorldSettings(Settings):
 
 @dataclass(frozen=True)
 class CaptionerSettings(Settings):
-    """Defaults take about twenty minutes on one core."""
+    """Defaults take about a quarter of an hour on one core."""
 
     seed: int = 42
     world: WorldSettings = field(default_factory=WorldSettings)
@@ -44,7 +44,7 @@ class CaptionerSettings(Settings):
     warmup_share: float = 0.03
     weight_decay: float = 0.01  # on matrices only
     max_gradient_norm: float = 1.0
-    threads: int = 1  # torch's
+    threads: int = 2  # torch's; its small matrices gain little from more
 
     @property
     def steps(self) -> int:
