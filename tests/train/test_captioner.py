@@ -165,7 +165,7 @@ def test_the_folder_loads_in_plain_transformers_with_the_same_numbers(
     batch = collate_chats(chats, captioner.pad_id).arguments(torch.device("cpu"))
     with torch.inference_mode():
         assert torch.allclose(model(**batch).logits, captioner.model(**batch).logits, atol=1e-5)
-        ours, _ = captioner.logits(chats, captioner.look)
+        _, ours, _ = captioner.watch(chats, captioner.look)
         learnt = [np.flatnonzero(chat.learnt) - len(chat.ids) - 1 for chat in chats]
         theirs = [logits[where] for logits, where in zip(model(**batch).logits, learnt, strict=True)]
         assert torch.allclose(torch.cat(theirs), ours, atol=1e-5)
