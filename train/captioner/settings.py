@@ -29,7 +29,7 @@ class WorldSettings(Settings):
 
 @dataclass(frozen=True)
 class CaptionerSettings(Settings):
-    """Defaults take about a quarter of an hour on one core."""
+    """Defaults take about ten minutes on two cores."""
 
     seed: int = 42
     world: WorldSettings = field(default_factory=WorldSettings)
@@ -39,12 +39,12 @@ class CaptionerSettings(Settings):
     watch_steps: int = 600  # of the language model: the same of clips, which takes several pictures
     first_steps: int = 300  # writing the beginnings of answers, which tell the facts
     whole_steps: int = 300  # writing whole answers
-    batch: int = 32  # examples
+    batch: int = 32  # examples; half as many whole answers, which are long
     learning_rate: float = 2e-3  # at its peak
     warmup_share: float = 0.03
     weight_decay: float = 0.01  # on matrices only
     max_gradient_norm: float = 1.0
-    threads: int = 2  # torch's; its small matrices gain little from more
+    threads: int = 2  # torch's
 
     @property
     def steps(self) -> int:
