@@ -28,7 +28,7 @@ from train.captioner.marks import mark
 from train.captioner.model import Captioner, collate_chats
 from train.captioner.scenes import CANARY, Scene, View, draw_canary, draw_views, render_scenes
 from train.captioner.settings import CAPTIONER_INPUTS, CaptionerSettings, WorldSettings
-from train.captioner.sights import SIGHTS, Glance, sights, way
+from train.captioner.sights import ANSWERS, SIGHTS, Glance, sights, way
 from train.inputs import encode_text
 from train.pixels import BLOCK, patchify, resize
 
@@ -90,7 +90,7 @@ def test_sights_tell_which_way_a_thing_goes() -> None:
 def test_sights_move_with_the_picture() -> None:
     """Every token is asked about one thing or the ground; a picture moved by whole tokens moves its sights."""
     rows, columns = 4, 7
-    things, options = len(SIGHTS) - 3, sum(map(len, SIGHTS))
+    things, options = len(SIGHTS) - 3, ANSWERS
     for index in range(50):
         spec = draw_world(6, index)
         glance = Glance(spec, spec.shots[0], 0.4, 0.5)

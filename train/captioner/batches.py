@@ -22,7 +22,7 @@ from train.captioner.chat import (
 )
 from train.captioner.lessons import KINDS, Kind, answer, lesson
 from train.captioner.scenes import Scene
-from train.captioner.sights import SIGHTS, Glance, sights
+from train.captioner.sights import ANSWERS, Glance, sights
 from train.inputs import SPECIAL_TOKENS, encode_text
 from train.pixels import PATCH, TEMPORAL, Patches, patchify, unpatchify
 
@@ -96,7 +96,7 @@ class Lessons:
         rest = self.random.choice(("realistic", "realistic", "noise")) if has_rest else ""
         [kind] = self.random.choices(list(_KINDS), list(_KINDS.values()))
         order = self.references if kind == "video_query" else self.order
-        scenes = [self.scenes[next(order)] for _ in range(self.size // 2 if is_whole else self.size)]
+        scenes = [self.scenes[next(order)] for _ in range((self.size + 1) // 2 if is_whole else self.size)]
         seen = [part for scene in scenes for part in _asked(scene, kind)]
         return [self._chat(scene, kind, rest, is_whole) for scene in scenes], torch.cat(seen)
 
@@ -138,11 +138,11 @@ def _sights(scene: Scene) -> Tensor:
 def _asked(scene: Scene, kind: Kind) -> Iterator[Tensor]:
     """The sights of the tokens of a chat's clips; zeros for a reference clip."""
     if kind == "video_query" and scene.subclip:
-        yield torch.zeros(scene.subclip.tokens, sum(map(len, SIGHTS)))
+        yield torch.zeros(scene.subclip.tokens, ANSWERS)
     if "video" in MEDIA[kind]:
         yield _sights(scene)
     else:
-        yield torch.zeros(0, sum(map(len, SIGHTS)))
+        yield torch.zeros(0, ANSWERS)
 
 
 def _moments(pair: int, pairs: int) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from train.captioner.batches import Lessons, lesson_texts
 from train.captioner.model import Captioner
 from train.captioner.scenes import Scene
 from train.captioner.settings import CaptionerSettings
-from train.captioner.sights import SIGHTS
+from train.captioner.sights import ANSWERS, SIGHTS
 from train.loop import learning_rate, make_optimizer, torch_threads
 from train.pixels import Patches
 from train.progress import StepProgress
@@ -58,7 +58,7 @@ class _Run:
         self.captioner, self.lessons, self.settings = captioner, lessons, settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.looker, self.watcher = (nn.Linear(settings.sizes.hidden, sum(map(len, SIGHTS))) for _ in range(2))
+            self.looker, self.watcher = (nn.Linear(settings.sizes.hidden, ANSWERS) for _ in range(2))
         learners = nn.ModuleList([captioner.model, self.looker, self.watcher])
         self.optimizer = make_optimizer(learners, settings.learning_rate, settings.weight_decay)
 

@@ -36,6 +36,7 @@ _GROWTH: Final = ("same size", "growing", "shrinking")
 _OF_THINGS: Final = (tuple(THING_COLOURS), SHAPES, tuple(SIZES), _WAYS, _GROWTH, ("still", *MOTIONS))
 _OF_GROUND: Final = (TEXTURES, tuple(BACKGROUND_COLOURS), CAMERAS)
 SIGHTS: Final = (*_OF_THINGS, *_OF_GROUND)
+ANSWERS: Final = sum(map(len, SIGHTS))  # to all of them
 _Answers = Sequence[tuple[str, ...]]  # to each of `SIGHTS`, none where it is not asked
 
 _AT_REST: Final = 0.012  # short sides from frame to frame: about a pixel of what the captioner sees
