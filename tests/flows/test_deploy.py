@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from guide import README, Guide
 from prefect.client.base import PrefectHttpxSyncClient
-from service import marked, wait_for
+from service import wait_for, wait_until_gone
 
 from flows.service.server import start_server
 from infra.sample_world.write import write_world
@@ -57,4 +57,4 @@ def test_a_worker_of_a_pool_runs_what_was_deployed(server: str, tmp_path: Path) 
     finally:
         worker.kill()  # it may be at work on the release by now
         worker.wait()
-    wait_for("the worker's processes to end", lambda: not list(marked(mark)), 60)
+    wait_until_gone(mark)

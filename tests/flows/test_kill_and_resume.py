@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from service import marked
+from service import wait_until_gone
 
 from infra.sample_world.write import write_world
 from shards.manifest import load_manifest, verify
@@ -62,16 +62,6 @@ class Runs:
         while len(self.parts()) < before + count and process.poll() is None:
             time.sleep(0.02)
 
-    def left_behind(self) -> list[str]:
-        return [" ".join(p.cmdline())[:120] for p in marked(self.mark)]
-
-
-def _assert_gone(runs: Runs, seconds: float = 60.0) -> None:
-    limit = time.monotonic() + seconds
-    while runs.left_behind() and time.monotonic() < limit:
-        time.sleep(0.2)
-    assert not runs.left_behind()
-
 
 def _release_bytes(manifest: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(manifest.parent.iterdir())}
@@ -116,14 +106,14 @@ def test_killed_at_many_moments(world: str, uninterrupted: Path, tmp_path: Path)
             process.kill()
         process.wait()
         if kill % 4 != 0:  # at every fourth kill the next run starts while orphans may still be at work
-            _assert_gone(runs)
+            wait_until_gone(runs.mark)
         kept = runs.parts()
         assert committed.items() <= kept.items()
     manifest = runs.finish("--set", "run.workers=3")  # in the end as many as never before
     assert kept.items() <= runs.parts().items(), "a committed unit was done again"
     _assert_nothing_lost_or_twice(tmp_path / "lake")
     assert _release_bytes(manifest) == _release_bytes(uninterrupted)
-    _assert_gone(runs)
+    wait_until_gone(runs.mark)
 
 
 def test_a_finished_lake_does_no_work(world: str, uninterrupted: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from guide import Guide
-from service import Service, marked, wait_for
+from service import Service, marked, wait_for, wait_until_gone
 from toy_release import toy_pairs, write_release
 
 from infra.sample_world.write import write_world
@@ -115,7 +115,7 @@ def test_new_videos_are_all_that_the_next_run_does(story: Story) -> None:
     service.kill("flows.service.server")
     story.wait_for_parts(2)
     service.kill("flows.cli")
-    wait_for("all to end", lambda: not list(marked(service.mark)), 30)
+    wait_until_gone(service.mark)
     committed = parts(story.lake)
     story.start()
     assert [known["id"] for known in service.post("/automations/filter")] == automations, "they remember what they did"

@@ -34,6 +34,20 @@ def wait_for(what: str, check: Callable[[], Any], seconds: float = 240.0) -> Any
     raise AssertionError(f"waited {seconds:.0f} s in vain for {what}")
 
 
+def wait_until_gone(mark: str) -> None:
+    """Wait for every process with this mark to end.
+
+    Ray's own agents, if they were still starting when their cluster was killed, look for it for a minute.
+    """
+    limit = time.monotonic() + 120
+    while left := list(marked(mark)):
+        if time.monotonic() > limit:
+            raise AssertionError(
+                f"still there: {[process.as_dict(['pid', 'ppid', 'status', 'cmdline']) for process in left]}"
+            )
+        time.sleep(0.3)
+
+
 class Service:
     """One `uvr serve` and its API."""
 
@@ -66,7 +80,7 @@ class Service:
         """Stop as Ctrl-C does; nothing must stay behind."""
         self.process.send_signal(signal.SIGINT)
         assert self.process.wait(30) == 0
-        wait_for("the service's processes to end", lambda: not list(marked(self.mark)), 30)
+        wait_until_gone(self.mark)
 
     def kill(self, module: str) -> None:
         """SIGKILL the part of the service that runs `module`, or all of `uvr serve` itself with flows.cli."""
