@@ -25,11 +25,12 @@ from infra.lease import Lease, hold_lease
 from infra.pool import Pool
 from infra.progress import Progress
 from infra.redact import refuse_secrets
+from infra.released import remember
 from infra.stage import Outcome, Stage
 from infra.store import Store
 from infra.tables import SOURCES, Counts, Link, Tables, chain_links, status_row, write_listing
 from shards.contact_sheet import ensure_contact_sheet
-from shards.manifest import Manifest, load_manifest, publish
+from shards.manifest import Manifest, load_manifest, publish, published
 from synth.ingest import list_sources
 from synth.tasks import quotas, shortage
 
@@ -61,7 +62,8 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
         step("begin", partial(_begin, store, lease, record, listed), delays)
         tables = held.enter_context(Tables(store, links))
         servers = held.enter_context(ModelServers(settings, pool))
-        run = Run(store, lease, pool, tables, progress, settings.run.min_yield, spending, servers)
+        releases = published(store)
+        run = Run(store, lease, pool, tables, progress, settings.run.min_yield, spending, servers, releases)
         try:
             manifest, counts = _run_chain(run, settings, stages, links[1:])
         except UvrError:
@@ -100,10 +102,10 @@ def _run_chain(run: Run, recipe: Recipe, stages: Sequence[Stage], links: Sequenc
     delays = recipe.run.retry_delays_s
     for stage, link in zip(stages, links, strict=True):
         counts.append(step(stage.name, partial(run_stage, run, stage, link), delays))
-    return f"{run.store.url}/{step('publish', partial(_publish, run, recipe, counts), delays)}", counts
+    return f"{run.store.url}/{step('publish', partial(_publish, run, recipe, stages, counts), delays)}", counts
 
 
-def _publish(run: Run, recipe: Recipe, counts: Sequence[Counts]) -> str:
+def _publish(run: Run, recipe: Recipe, stages: Sequence[Stage], counts: Sequence[Counts]) -> str:
     packed = counts[-1]
     if packed.quarantined:
         bad = run.tables.query("SELECT key, error FROM settled_pack WHERE status = 'quarantined' LIMIT 1")[0]
@@ -120,7 +122,8 @@ def _publish(run: Run, recipe: Recipe, counts: Sequence[Counts]) -> str:
         "quotas": wanted,
         "shortage": shortage(wanted, made),
     }
-    return publish(run.store, run.lease, run.tables.query("SELECT * FROM out_pack ORDER BY key"), facts)
+    packs = run.tables.query("SELECT * FROM out_pack ORDER BY key")
+    return publish(run.store, run.lease, packs, facts, partial(remember, run.tables, stages, run.releases))
 
 
 def _without_cost(counts: Counts) -> dict[str, Any]:

@@ -58,7 +58,8 @@ case "${1:-}" in
   setup) setup ;;
   vllm) vllm ;;
   demo) setup; shift; exec .venv/bin/uvr demo "$@" ;;
-  test) setup; shift; check; exec .venv/bin/pytest "$@" ;;
+  # Two files at a time, slow ones first: they wait for servers and clusters to start more than they compute.
+  test) setup; shift; check; exec .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder "$@" ;;
   test-vllm) setup; vllm; shift; exec .venv/bin/pytest -m vllm "$@" ;;
   *) echo "usage: bash infra/dev.sh demo | test | test-vllm | setup | vllm" >&2; exit 2 ;;
 esac

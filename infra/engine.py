@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ from infra.errors import RunFailed
 from infra.lease import Lease
 from infra.pool import Pool
 from infra.progress import Progress
+from infra.released import recall
 from infra.stage import RowStage, Service, Stage, TableStage
 from infra.store import Store
 from infra.tables import Counts, Link, Tables, has_table, part_table, replace_table, table_digest, write_part
@@ -35,6 +36,11 @@ class Run:
     min_yield: float = 0.05  # least share of a row stage's input that must come out
     spending: Spending = field(default_factory=lambda: Spending(Budget(), Prices()))
     serve: Callable[[RowStage], Service] = lambda stage: Service()  # starts what a stage's workers will ask
+    releases: Sequence[str] = ()  # ids of the lake's releases so far
+
+    def released(self, stage: TableStage) -> pa.Table:
+        """The rows of a stage that has begun which earlier releases were made from, if it wants to know them."""
+        return recall(self.tables, stage, self.releases if stage.remembers is not None else ())
 
 
 def run_stage(run: Run, stage: Stage, link: Link) -> Counts:
@@ -107,10 +113,11 @@ def _run_table(run: Run, stage: TableStage, link: Link) -> Counts:
     rows = run.tables.table(f"in_{link.name}", stage.needs)
     run.progress.begin(link.name, rows.num_rows, 0)
     run.lease.check(run.store)
-    digest = table_digest(rows)
+    released = run.released(stage)
+    digest = table_digest(rows, released)
     if not has_table(run.store, link, digest):
         run.spending.check(run.tables.counts(link.name), run.pool.workers)
-        replace_table(run.store, link, digest, part_table(stage.schema, stage.compute(rows)))
+        replace_table(run.store, link, digest, part_table(stage.schema, stage.compute(rows, released)))
     return run.tables.counts(link.name)
 
 

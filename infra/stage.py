@@ -149,11 +149,22 @@ class RowStage(Stage):
 
 @dataclass(frozen=True)
 class TableStage(Stage):
-    """A stage that must see the whole table at once (duplicates, assembly); runs in the driver."""
+    """A stage that must see the whole table at once (duplicates, assembly); runs in the driver.
+
+    One that chooses between rows takes those first that an earlier release was made from: what was
+    released is never given up for something that came later.
+    """
+
+    remembers: ClassVar[tuple[str, ...] | None] = None  # columns told of released rows; None: they are of no account
 
     @abstractmethod
-    def compute(self, rows: pa.Table) -> Iterable[Row | Drop]:
-        """Outcomes of all rows; `rows` holds `key` and the needed columns, sorted by key."""
+    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
+        """Outcomes of all rows.
+
+        `rows` holds `key` and the needed columns, `released` this stage's own output rows that earlier
+        releases were made from, whether or not they come out again: `key`, `parent` and what the stage
+        `remembers`. Both are sorted by key.
+        """
 
 
 def each(function: Callable[[Row], Iterable[Row] | Drop]) -> Work:

@@ -136,18 +136,26 @@ def _record(outcome: Outcome) -> Row:
 
 def write_part(store: Store, link: Link, name: str, part: pa.Table) -> None:
     """Commit one part under `name`."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(part, sink, compression="zstd")
-    store.write(f"{link.folder}/parts/{name}.parquet", sink.getvalue().to_pybytes())
+    write_parquet(store, f"{link.folder}/parts/{name}.parquet", part)
 
 
-def table_digest(table: pa.Table) -> str:
-    """A hash of a table's columns and rows, the same for equal content however it is chunked."""
+def write_parquet(store: Store, name: str, rows: pa.Table) -> None:
+    """Write one Parquet file atomically."""
     sink = pa.BufferOutputStream()
-    whole = table.combine_chunks()
-    with pa.ipc.new_stream(sink, whole.schema) as writer:
-        writer.write_table(whole)
-    return hashlib.sha256(sink.getvalue()).hexdigest()[:20]
+    pq.write_table(rows, sink, compression="zstd")
+    store.write(name, sink.getvalue().to_pybytes())
+
+
+def table_digest(*tables: pa.Table) -> str:
+    """A hash of the columns and rows of tables, the same for equal content however it is chunked."""
+    digest = hashlib.sha256()
+    for table in tables:
+        sink = pa.BufferOutputStream()
+        whole = table.combine_chunks()
+        with pa.ipc.new_stream(sink, whole.schema) as writer:
+            writer.write_table(whole)
+        digest.update(sink.getvalue())
+    return digest.hexdigest()[:20]
 
 
 def has_table(store: Store, link: Link, digest: str) -> bool:

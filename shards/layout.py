@@ -32,7 +32,7 @@ class Layout(TableStage):
     val_share: float = 0.1  # share of source videos held out
     shard_pairs: int = 256  # most pairs in one shard
 
-    def compute(self, rows: pa.Table) -> Iterable[Row | Drop]:
+    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
         """One row per pair: split, shard (a digest of its members), file name and place in it."""
         held_out = val_videos(rows["video_id"].to_pylist(), self.val_share, self.seed)
         groups: dict[tuple[str, str], list[str]] = defaultdict(list)

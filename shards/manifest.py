@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -57,10 +57,17 @@ def count_pairs(shards: Sequence[Shard]) -> dict[str, dict[str, int]]:
     return counts
 
 
-def publish(store: Store, lease: Lease, packed: Sequence[Row], facts: dict[str, Any]) -> str:
+def publish(
+    store: Store,
+    lease: Lease,
+    packed: Sequence[Row],
+    facts: dict[str, Any],
+    before: Callable[[str], None] = lambda release_id: None,
+) -> str:
     """Publish packed shards as one release; returns the manifest's name in the lake.
 
     The release's id is a hash of what it holds, so publishing the same release again changes nothing.
+    `before` is called with the id of a release that is new when all of it but the manifest is there.
     """
     if not packed:
         raise UsageError("there is nothing to release: no pair was made")
@@ -78,6 +85,7 @@ def publish(store: Store, lease: Lease, packed: Sequence[Row], facts: dict[str, 
         for row in packed:
             store.share(row["tar_path"], f"{folder}/{row['shard_name']}")
         verify_shards(store.url + "/" + folder, shards)
+        before(release_id)
         lease.check(store)
         store.write(f"{folder}/manifest.json", _dump({"release_id": release_id, **body}))
     if release_id not in published(store):

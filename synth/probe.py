@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from infra.media.probe import probe
+from infra.media.probe import packets_id, probe
 from infra.stage import Row, RowStage, Work, Workspace, each
 
 
@@ -24,11 +24,15 @@ class Probe(RowStage):
     """
 
     name: ClassVar[str] = "probe"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("source",)
     schema: ClassVar[pa.Schema] = pa.schema(
         [
             ("video_id", pa.string()),  # first 32 hex digits of the SHA-256 of the file's bytes
+            (
+                "packets_id",
+                pa.string(),
+            ),  # the same for the same encoded pictures in another container; "" where unknown
             ("container", pa.string()),
             ("codec", pa.string()),
             ("width", pa.int32()),  # display pixels, after rotation
@@ -50,7 +54,8 @@ def probe_row(workspace: Workspace, row: Row) -> Iterable[Row]:
     """The probed row of one source; raises RowError when it is no readable video."""
     path = workspace.path(row["source"])
     facts = asdict(probe(path))
-    yield {"key": row["key"], "parent": row["key"], "video_id": video_id(path), **facts}
+    ids = {"video_id": video_id(path), "packets_id": packets_id(path)}
+    yield {"key": row["key"], "parent": row["key"], **ids, **facts}
 
 
 def video_id(path: str) -> str:

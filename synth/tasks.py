@@ -57,6 +57,7 @@ class Pairs(TableStage):
 
     name: ClassVar[str] = "pairs"
     version: ClassVar[int] = 1
+    remembers: ClassVar[tuple[str, ...] | None] = ("task",)
     needs: ClassVar[tuple[str, ...]] = (
         "clip_path",
         "frame_path",
@@ -73,12 +74,14 @@ class Pairs(TableStage):
     target_pairs: int = 0  # 0: as many as the clips give at the ratios of table 7
     seed: int = 42
 
-    def compute(self, rows: pa.Table) -> Iterable[Row | Drop]:
-        """Pairs of the drawn clips, and the clips that no task took."""
+    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
+        """Pairs of the drawn clips, those released before first, and the clips that no task took."""
+        before = set(zip(released["task"].to_pylist(), released["parent"].to_pylist(), strict=True))
         clips = {row["key"]: row for row in rows.to_pylist()}
         used: Counter[str] = Counter()
         for task, wanted in quotas(self.target_pairs, len(clips)).items():
-            order = sorted(clips, key=lambda key: (rank(self.seed, task, key), key))
+            rest = sorted(clips, key=lambda key: (rank(self.seed, task, key), key))
+            order = sorted(rest, key=lambda key: (task, key) not in before)
             for key in order[:wanted]:
                 used[key] += 1
                 yield _pair_row(task, clips[key], sides(task, clips[key], self.seed))

@@ -4,10 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from infra.pool import keep_ray_local
 
 keep_ray_local()  # before any test imports Ray
+settings.register_profile("untimed", deadline=None)  # how long a machine takes is no property of the code
+settings.load_profile("untimed")
 
 # Ray workers import the stages that tests define from here.
 os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -15,6 +18,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 REAL_VIDEOS = Path(os.environ.get("UVR_TEST_VIDEOS", Path(__file__).resolve().parents[2] / "shared" / "videos"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files come first, so that with two at a time none is left over at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ file becomes a RowError with a stable reason here.
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,22 @@ def probe(path: str) -> MediaInfo:
             declared_frames=stream.frames,
             has_audio=bool(container.streams.audio),
         )
+
+
+def packets_id(path: str) -> str:
+    """32 hex digits of the SHA-256 of the encoded video packets, whatever container they are in.
+
+    Empty where the packets cannot be read to their end. MPEG-TS frames H.264 differently from MP4 and
+    Matroska, so a re-mux from or to it has another id. Raises what `open_video` raises.
+    """
+    with open_video(path) as (container, stream):
+        digest = hashlib.sha256(stream.codec_context.name.encode())
+        try:
+            for packet in container.demux(stream):
+                digest.update(packet)
+        except av.FFmpegError:
+            return ""
+    return digest.hexdigest()[:32]
 
 
 def _rotation(container: InputContainer, stream: VideoStream) -> int:

@@ -6,12 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from toy_runs import as_tuple, run_chain
+from toy_runs import as_tuple, open_run, run_all, run_chain
 from toy_stages import Batched, FirstOfLetter, HangingSplit, Join, Split, Unable, liar, write_sources
 
 from infra.errors import RunFailed, StaleLease
 from infra.pool import Pool
-from infra.stage import Drop, Row
+from infra.released import recall, remember
+from infra.stage import Drop, Row, TableStage
 from infra.store import Store
 from infra.tables import chain_links
 from infra.worker import apply
@@ -45,6 +46,31 @@ def test_a_row_past_its_deadline_is_quarantined(tmp_path: Path, pool: Pool) -> N
     tables, [counts] = run_chain(tmp_path, [HangingSplit()], pool)
     assert as_tuple(counts) == (2, 2, 0, 1, 0)
     assert tables.query("SELECT reason FROM settled_split WHERE status = 'quarantined'") == [{"reason": "deadline"}]
+
+
+def test_what_was_released_is_not_given_up_for_what_comes_later(tmp_path: Path, pool: Pool) -> None:
+    """A row that sorts before a released one and equals it would have won; elsewhere the first still does."""
+    store, stages = Store(str(tmp_path)), [Split(), Batched(), FirstOfLetter(), Join()]
+    write_sources(store, {"m": "pq"})
+    with open_run(tmp_path, stages, pool) as run:
+        run_all(run, stages)
+        remember(run.tables, stages, [], "one")
+    write_sources(store, {"m": "pq", "a": "pr", "b": "r"})
+    with open_run(tmp_path, stages, pool, releases=["one"]) as run:
+        run_all(run, stages)
+        assert run.tables.query("SELECT key, reason FROM settled_first ORDER BY key") == [
+            {"key": "a-0", "reason": "duplicate"},
+            {"key": "a-1", "reason": None},
+            {"key": "b-0", "reason": "duplicate"},
+            {"key": "m-0", "reason": None},
+            {"key": "m-1", "reason": None},
+        ]
+        remember(run.tables, stages, ["one"], "two")
+        first = stages[2]
+        assert isinstance(first, TableStage)
+        assert recall(run.tables, first, ["two"])["key"].to_pylist() == ["a-1"], "what is new in it"
+        assert recall(run.tables, first, ["one", "two"])["key"].to_pylist() == ["a-1", "m-0", "m-1"]
+        assert recall(run.tables, first, ["never published"]).num_rows == 0
 
 
 def test_finished_work_is_not_redone(tmp_path: Path, pool: Pool) -> None:

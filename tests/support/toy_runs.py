@@ -22,12 +22,14 @@ def open_run(
     min_yield: float = 0.05,
     budget: Budget | None = None,
     prices: Prices | None = None,
+    releases: Sequence[str] = (),
 ) -> Iterator[Run]:
     """What a run over these stages shares, while it holds the lake."""
     store = Store(str(root))
     spending = Spending(budget or Budget(), prices or Prices())
     with hold_lease(store) as lease, Progress() as progress:
-        yield Run(store, lease, pool, Tables(store, chain_links(stages)), progress, min_yield, spending)
+        tables = Tables(store, chain_links(stages))
+        yield Run(store, lease, pool, tables, progress, min_yield, spending, releases=releases)
 
 
 def run_chain(root: Path, stages: Sequence[Stage], pool: Pool, min_yield: float = 0.05) -> tuple[Tables, list[Counts]]:

@@ -160,15 +160,16 @@ class Batched(RowStage):
 
 @dataclass(frozen=True)
 class FirstOfLetter(TableStage):
-    """Keeps the first row of every letter; the others lost to it."""
+    """Keeps the first row of every letter, a released one before others; the others lost to it."""
 
     name: ClassVar[str] = "first"
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("upper",)
+    remembers: ClassVar[tuple[str, ...] | None] = ("upper",)
     schema: ClassVar[pa.Schema] = pa.schema([("group_name", pa.string())])
 
-    def compute(self, rows: pa.Table) -> Iterable[Row | Drop]:
-        kept: dict[str, str] = {}
+    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
+        kept = dict(zip(released["upper"].to_pylist(), released["key"].to_pylist(), strict=True))
         for row in rows.to_pylist():
             if (winner := kept.setdefault(row["upper"], row["key"])) != row["key"]:
                 yield Drop(row["key"], "duplicate", {"duplicate_of": winner})

@@ -1,6 +1,7 @@
 """The seven tasks: quotas of table 7, shortage without repetition, sides of the right kind."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pytest
@@ -30,8 +31,9 @@ def clip(key: str) -> Row:
     }
 
 
-def made(stage: Pairs, count: int) -> tuple[list[Row], list[Drop]]:
-    outcomes = list(stage.compute(clips(count)))
+def made(stage: Pairs, count: int, released: Sequence[Row] = ()) -> tuple[list[Row], list[Drop]]:
+    before = pa.Table.from_pylist(list(released), schema=pa.schema([("parent", pa.string()), ("task", pa.string())]))
+    outcomes = list(stage.compute(clips(count), before))
     return [o for o in outcomes if isinstance(o, dict)], [o for o in outcomes if isinstance(o, Drop)]
 
 
@@ -52,6 +54,15 @@ def test_without_a_target_nothing_is_short_and_nothing_left(count: int) -> None:
     wanted = quotas(0, count)
     assert max(wanted.values()) <= count
     assert wanted["T2V"] >= count - 1
+
+
+def test_released_pairs_come_out_again_whatever_clips_are_new() -> None:
+    """Twice the clips and the same target: the draw alone would replace half of them."""
+    first, _ = made(Pairs(target_pairs=60), 40)
+    drawn_anew, _ = made(Pairs(target_pairs=60), 80)
+    again, _ = made(Pairs(target_pairs=60), 80, first)
+    assert {pair["pair_id"] for pair in first} == {pair["pair_id"] for pair in again}
+    assert {pair["pair_id"] for pair in first} != {pair["pair_id"] for pair in drawn_anew}
 
 
 def test_pairs_follow_the_quotas_and_clips_are_accounted_for() -> None:
