@@ -109,16 +109,23 @@ def unit_name(keys: Iterable[str]) -> str:
 
 
 def _run_table(run: Run, stage: TableStage, link: Link) -> Counts:
-    """Recompute a table stage, unless its input is the one its table was made from."""
+    """Recompute a table stage, unless its table was made from the same input and is all that was released since."""
     rows = run.tables.table(f"in_{link.name}", stage.needs)
     run.progress.begin(link.name, rows.num_rows, 0)
     run.lease.check(run.store)
     released = run.released(stage)
-    digest = table_digest(rows, released)
-    if not has_table(run.store, link, digest):
+    now = run.tables.table(f"parts_{link.name}", ("status",))
+    if not has_table(run.store, link, _input_digest(rows, released, now)):
         run.spending.check(run.tables.counts(link.name), run.pool.workers)
-        replace_table(run.store, link, digest, part_table(stage.schema, stage.compute(rows, released)))
+        part = part_table(stage.schema, stage.compute(rows, released))
+        replace_table(run.store, link, _input_digest(rows, released, part), part)
     return run.tables.counts(link.name)
+
+
+def _input_digest(rows: pa.Table, released: pa.Table, part: pa.Table) -> str:
+    """What decides a table: its input, and the released rows that do not come out of it anyway."""
+    out = part["key"].filter(pc.equal(part["status"], "out"))
+    return table_digest(rows, released.filter(pc.invert(pc.is_in(released["key"], value_set=out))))
 
 
 def _check_yield(run: Run, counts: Counts) -> None:
