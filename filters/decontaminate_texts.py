@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 import pyarrow as pa
@@ -27,7 +27,7 @@ class DecontaminateTexts(TableStage):
 
     # Parquet files (paths or URLs) with columns set_name, source: string and texts: list of strings
     sets: tuple[str, ...] = ()
-    overlap: Overlap = Overlap()
+    overlap: Overlap = field(default_factory=Overlap)
 
     name: ClassVar[str] = "decontaminate_texts"
     version: ClassVar[int] = 1

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 Hashes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
 
-CHUNK_TEXTS: Final = 1 << 16  # of which words and hashes are in memory at once: about 500 MB at 100 words each
+CHUNK_TEXTS: Final = 1 << 14  # of which words and hashes are in memory at once
 
 _BASE: Final = np.uint64(0x9E3779B97F4A7C15)  # odd, so that every word of an n-gram counts
 
