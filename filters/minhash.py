@@ -9,6 +9,7 @@ high enough.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, log
 from typing import Any, Final
 
@@ -125,7 +126,7 @@ def _join(pairs: Places, shingles: dict[int, tuple[Grams, int]], min_jaccard: fl
     """Texts that join an earlier one, with it and their Jaccard; pairs are gone through by their later text."""
     joined: dict[int, tuple[int, float]] = {}
     starts = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1)).tolist()
-    for start, end in zip(starts, [*starts[1:], len(pairs)], strict=True):
+    for start, end in pairwise([*starts, len(pairs)]):
         text = int(pairs[start, 0])
         own = _set_of(shingles[text])
         best = (-1, 0.0)

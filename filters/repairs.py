@@ -43,7 +43,7 @@ _INLINE_HASH: Final = re.compile(rf"#(?<=#)(?={HASHTAG[1:]})")
 _EMOJI: Final = re.compile(
     "[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\ufe0e\ufe0f\u200d\u20e3\U000e0020-\U000e007f]+"
 )
-_EMPTY_BRACKETS: Final = re.compile(r"\(\s*\)|\[\s*\]")
+_INSIDE_BRACKETS: Final = re.compile(r"(?<=[(\[])[\s,;:]+|[\s,;:]+(?=[)\]])")
 _LOOSE_END: Final = re.compile(r"^[\s,;:|\u2022\u2013-]+|(?<!\S)[|\u2022\u2013-](?!\S)(?=\W*$)|[\s,;:|\u2022\u2013-]+$")
 
 
@@ -74,7 +74,7 @@ def _without(pattern: re.Pattern[str], text: str) -> str:
     left, found = pattern.subn(" ", text)
     if not found:
         return text
-    left = _EMPTY_BRACKETS.sub(" ", left)
+    left = _INSIDE_BRACKETS.sub("", left).replace("()", " ").replace("[]", " ")
     left = re.sub(r"[^\S\n]+([,;:.!?])", r"\1", left)
     return _LOOSE_END.sub("", left)
 
