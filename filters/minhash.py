@@ -18,12 +18,24 @@ import numpy.typing as npt
 import pyarrow as pa
 from rensa import RMinHash
 
-from filters.shingles import Grams, Hashes, Places, chunks, hash_grams, hash_words, identities, split_words
+from filters.shingles import (
+    Grams,
+    Hashes,
+    Places,
+    chunks,
+    concatenate,
+    hash_grams,
+    hash_words,
+    identities,
+    split_words,
+)
 
 SHINGLE_WORDS: Final = 3
 BAND_ROWS: Final = 10  # steep: texts of half the wanted similarity hardly ever meet
 MISSED: Final = 1e-3  # of pairs just at the wanted similarity
-BUCKET: Final = 64  # texts of one bucket that every later one of it is compared with: the first ones
+BUCKET: Final = 16  # texts of one bucket, the first ones, that every later one of it may be compared with
+CANDIDATES: Final = 16  # texts that one is compared with: those that share the most buckets with it
+BLOCK: Final = 1 << 15  # texts whose candidates are in memory at once
 
 _SEED: Final = 42
 
@@ -38,11 +50,21 @@ class SameTexts:
 
 @dataclass(frozen=True)
 class _Signatures:
-    """What is kept of all texts while candidates are looked for."""
+    """What is known of all texts once each was read."""
 
     identity: Hashes  # (texts,)
     bands: Hashes  # (bands, texts)
     is_empty: npt.NDArray[np.bool_]  # (texts,)
+
+
+@dataclass(frozen=True)
+class _Buckets:
+    """The buckets of one band that hold several texts."""
+
+    members: Places  # texts, bucket after bucket, ascending in each
+    later: Places  # texts that are not the first of theirs, ascending
+    start: Places  # for each of them, where in `members` its bucket starts
+    at: Places  # and where it is itself
 
 
 def band_count(min_jaccard: float) -> int:
@@ -55,17 +77,18 @@ def same_texts(texts: pa.ChunkedArray, min_jaccard: float) -> SameTexts:
 
     Each text is compared with those before it that stand for themselves, and joins the most similar
     of them if that reaches `min_jaccard`: no chains, so every text is that close to its representative.
+    Where masses of texts are alike it is compared with `CANDIDATES` of them only, which bounds the cost.
     """
     signed = _signatures(texts, band_count(min_jaccard))
     _, first, groups = np.unique(signed.identity, return_index=True, return_inverse=True)
     first_same = np.where(signed.is_empty, np.arange(len(texts)), first[groups])
     distinct = np.flatnonzero((first_same == np.arange(len(texts))) & ~signed.is_empty)
-    pairs = _candidates(signed.bands, distinct)
-    joined = _join(pairs, _shingles_of(texts, np.unique(pairs)), min_jaccard)
-    representative, jaccard = np.arange(len(texts)), np.ones(len(texts))
-    for text, (other, similarity) in joined.items():
-        representative[text], jaccard[text] = other, similarity
-    return SameTexts(representative[first_same], jaccard[first_same])
+    buckets = [_buckets(band[distinct], distinct) for band in signed.bands]
+    shingles = _Shingles(texts, buckets)
+    same = SameTexts(np.arange(len(texts)), np.ones(len(texts)))
+    for low in range(0, len(texts), BLOCK):
+        _join(_candidates(buckets, low, same), shingles, min_jaccard, same)
+    return SameTexts(same.representative[first_same], same.jaccard[first_same])
 
 
 def _signatures(texts: pa.ChunkedArray, bands: int) -> _Signatures:
@@ -90,60 +113,70 @@ def _band_keys(shingles: Grams, bands: int) -> Hashes:
     return identities(rows).reshape(len(minima), bands).T
 
 
-def _candidates(bands: Hashes, texts: Places) -> Places:
-    """Pairs (later, earlier) of `texts` that share a bucket, sorted, shape (pairs, 2)."""
-    found = np.empty(0, np.uint64)
-    for band in bands:
-        found = np.union1d(found, _bucket_pairs(band[texts], texts))
-    return np.stack([found >> np.uint64(32), found & np.uint64(0xFFFFFFFF)], axis=1).astype(np.int64)
-
-
-def _bucket_pairs(keys: Hashes, texts: Places) -> Hashes:
-    """Every text of a bucket with each of the first ones of it, as later << 32 | earlier."""
+def _buckets(keys: Hashes, texts: Places) -> _Buckets:
+    """The buckets of one band; `texts` are ascending, `keys` theirs."""
     order = np.argsort(keys, kind="stable")
-    keys, texts = keys[order], texts[order].astype(np.uint64)
-    at = np.arange(len(keys))
-    is_start = np.concatenate([np.ones(min(1, len(keys)), np.bool_), keys[1:] != keys[:-1]])
-    start = np.maximum.accumulate(np.where(is_start, at, 0))
-    later = np.flatnonzero(~is_start)
-    pairs = []
-    for step in range(BUCKET):
-        later = later[start[later] + step < later]
-        pairs.append(texts[later] << np.uint64(32) | texts[start[later] + step])
-    return np.concatenate(pairs)
+    keys, texts = keys[order], texts[order]
+    is_new = np.concatenate([np.ones(min(1, len(keys)), np.bool_), keys[1:] != keys[:-1]])
+    is_shared = ~is_new | ~np.append(is_new, True)[1:]
+    members, is_new = texts[is_shared], is_new[is_shared]
+    at = np.arange(len(members))
+    start = np.maximum.accumulate(np.where(is_new, at, 0))
+    later = np.flatnonzero(~is_new)
+    later = later[np.argsort(members[later])]
+    return _Buckets(members, members[later], start[later], at[later])
 
 
-def _shingles_of(texts: pa.ChunkedArray, chosen: Places) -> dict[int, tuple[Grams, int]]:
-    """Where the shingles of the chosen texts are: by text, the n-grams of a chunk and its place among them."""
-    places: dict[int, tuple[Grams, int]] = {}
-    for start, chunk in chunks(texts.take(pa.array(chosen))):
-        shingles = hash_grams(hash_words(split_words(chunk)), SHINGLE_WORDS)
-        places.update((text, (shingles, i)) for i, text in enumerate(chosen[start : start + len(chunk)].tolist()))
-    return places
+def _candidates(buckets: list[_Buckets], low: int, same: SameTexts) -> Places:
+    """Pairs (later, earlier) to compare of a block of later texts, shape (pairs, 2), by later text."""
+    pairs = np.concatenate([_bucket_pairs(band, low, low + BLOCK) for band in buckets])
+    earlier = (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    pairs, shared = np.unique(pairs[same.representative[earlier] == earlier], return_counts=True)
+    later, earlier = (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    order = np.lexsort((earlier, -shared, later))
+    later, earlier = later[order], earlier[order]
+    is_near = np.arange(len(later)) - np.searchsorted(later, later) < CANDIDATES
+    return np.stack([later[is_near], earlier[is_near]], axis=1)
 
 
-def _join(pairs: Places, shingles: dict[int, tuple[Grams, int]], min_jaccard: float) -> dict[int, tuple[int, float]]:
-    """Texts that join an earlier one, with it and their Jaccard; pairs are gone through by their later text."""
-    joined: dict[int, tuple[int, float]] = {}
+def _bucket_pairs(band: _Buckets, low: int, high: int) -> Hashes:
+    """Every text from `low` to `high` with the first ones of its bucket before it, as later << 32 | earlier."""
+    here = slice(*np.searchsorted(band.later, [low, high]))
+    later, start = band.later[here], band.start[here]
+    counts = np.minimum(band.at[here] - start, BUCKET)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    earlier = band.members[np.repeat(start, counts) + within].astype(np.uint64)
+    pairs: Hashes = np.repeat(later, counts).astype(np.uint64) << np.uint64(32) | earlier
+    return pairs
+
+
+class _Shingles:
+    """The shingles of all texts that share a bucket with another."""
+
+    def __init__(self, texts: pa.ChunkedArray, buckets: list[_Buckets]) -> None:
+        is_wanted = np.zeros(len(texts), np.bool_)
+        for band in buckets:
+            is_wanted[band.members] = True
+        self._place = np.cumsum(is_wanted) - 1
+        wanted = texts.filter(pa.array(is_wanted))
+        self._grams = concatenate(
+            [hash_grams(hash_words(split_words(chunk)), SHINGLE_WORDS) for _, chunk in chunks(wanted)]
+        )
+
+    def of(self, text: int) -> set[int]:
+        return self._grams.of(int(self._place[text]))
+
+
+def _join(pairs: Places, shingles: _Shingles, min_jaccard: float, same: SameTexts) -> None:
+    """Let the later texts of a block, one after the other, join the most similar of their candidates."""
     starts = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1)).tolist()
     for start, end in pairwise([*starts, len(pairs)]):
         text = int(pairs[start, 0])
-        own = _set_of(shingles[text])
-        best = (-1, 0.0)
-        for other in pairs[start:end, 1].tolist():
-            if other in joined:
-                continue
-            similarity = jaccard(own, _set_of(shingles[other]))
-            if similarity >= min_jaccard and similarity > best[1]:
-                best = (other, similarity)
-        if best[1]:
-            joined[text] = best
-    return joined
-
-
-def _set_of(place: tuple[Grams, int]) -> set[int]:
-    grams, text = place
-    return grams.of(text)
+        own, others = shingles.of(text), pairs[start:end, 1]
+        alone = others[same.representative[others] == others].tolist()
+        similarity, earliest = max(((jaccard(own, shingles.of(other)), -other) for other in alone), default=(0.0, 0))
+        if similarity >= min_jaccard:
+            same.representative[text], same.jaccard[text] = -earliest, similarity
 
 
 def jaccard(one: set[Any], other: set[Any]) -> float:

@@ -6,7 +6,7 @@ in every process and on every machine; that any two of 10^9 different n-grams sh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
@@ -77,6 +77,13 @@ def hash_grams(words: Grams, n: int) -> Grams:
     is_gram = (at + n <= ends) | (at == starts)
     counts = np.where(lengths > 0, np.maximum(lengths - n + 1, 1), 0)
     return Grams(_mixed(hashes[is_gram]), _offsets(counts))
+
+
+def concatenate(parts: Sequence[Grams]) -> Grams:
+    """The texts of all parts, one after the other."""
+    hashes = np.concatenate([np.empty(0, np.uint64), *(part.hashes for part in parts)])
+    lengths = np.concatenate([np.empty(0, np.int64), *(part.lengths() for part in parts)])
+    return Grams(hashes, _offsets(lengths))
 
 
 def identities(words: Grams) -> Hashes:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from filters.minhash import same_texts
 from filters.shingles import Hashes, chunks, hash_words, identities, split_words
+from infra.errors import UsageError
 from infra.stage import Drop, Row, TableStage
 from shards.records import CAPTION_KINDS
 
@@ -46,6 +47,10 @@ class NearDuplicateTexts(TableStage):
     schema: ClassVar[pa.Schema] = pa.schema(
         [("same_text_as", pa.string())]  # key of the clip that stands for the group; "" for itself and where unique
     )
+
+    def __post_init__(self) -> None:
+        if not 0.7 <= self.min_jaccard <= 1:  # below, texts that are not alike would have to be compared in masses
+            raise UsageError(f"recipe: texts.min_jaccard must be from 0.7 to 1, not {self.min_jaccard}")
 
     def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:  # type: ignore[override]
         """Every clip with its label; in `drop` mode new clips that say the same as another are dropped."""
