@@ -24,27 +24,33 @@ _INVISIBLE: Final = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2
 _MARKUP: Final = re.compile(r"</?[a-z!][^<>]*>", re.IGNORECASE)
 _TIME: Final = r"\d{1,2}:[0-5]\d(?::[0-5]\d)?(?:[.,]\d{1,3})?"
 _RANGE: Final = rf"{_TIME}(?:\s*(?:-+>?|\u2013|to)\s*{_TIME})?"
+_OF_DAY: Final = r"(?!\w|\s*(?:[ap]\.?m\b|o'clock))"
 # In brackets, at the start of a line, with seconds or at hour 0: "the clock shows 10:30" is a description.
 _TIMESTAMP: Final = re.compile(
-    rf"[\[(]\s*{_RANGE}\s*[\])]|^\s*{_RANGE}(?!\w)|\b{_TIME}\s*-->\s*{_TIME}"
-    r"|\b\d{1,2}:[0-5]\d:[0-5]\d(?:[.,]\d{1,3})?(?!\w)|\b0{1,2}:[0-5]\d(?!\w)",
-    re.MULTILINE,
+    rf"[\[(]\s*{_RANGE}\s*[\])]|^\s*{_RANGE}{_OF_DAY}|\b{_TIME}\s*-->\s*{_TIME}"
+    rf"|\b\d{{1,2}}:[0-5]\d:[0-5]\d(?:[.,]\d{{1,3}})?{_OF_DAY}|\b0{{1,2}}:[0-5]\d{_OF_DAY}",
+    re.MULTILINE | re.IGNORECASE,
 )
 _SENTENCE: Final = re.compile(r"(?:[^.!?\n|\u2022]|[.!?](?!\s|$))+[.!?|\u2022]*\s*")
 _CALL: Final = r"\b(?:visit|check|click|buy|shop|order|download|watch|join|follow|subscribe|go to|more (?:at|on))\b"
 _PROMOTION: Final = re.compile(rf"{PROMOTION}|{_CALL}.{{0,80}}(?:{LINK})", re.IGNORECASE)
 _ADDRESS: Final = re.compile(
-    rf"{LINK}|[\w.+-]+@[\w-]+\.\w[\w.-]*|(?<![\w@])@\w[\w.]*|\b[\w-]+\.(?:com|org|net|tv|ly)\b(?:/\S*)?", re.IGNORECASE
+    rf"{LINK}|[\w.+-]{{1,64}}@[\w-]+\.\w[\w.-]*|(?<![\w@])@\w[\w.]*"
+    r"|\b[\w-]{1,63}\.(?:com|org|net|tv|ly)\b(?:/\S*)?",
+    re.IGNORECASE,
 )
 # Not amid a sentence, which would fall apart.
 _FILE_NAME: Final = re.compile(rf"^\s*(?:{FILE_NAME})|(?:{FILE_NAME})\W*$", re.IGNORECASE)
-_HASHTAGS: Final = re.compile(rf"(?:{HASHTAG}\s*){{2,}}|^\s*{HASHTAG}\s*$|(?<=\s){HASHTAG}\s*$")
-_INLINE_HASH: Final = re.compile(rf"#(?<=#)(?={HASHTAG[1:]})")
+# Several at either end, all there is, or one after the last sentence.
+_HASHTAGS: Final = re.compile(
+    rf"^\s*(?:{HASHTAG}\s*){{2,}}|(?:{HASHTAG}\s*){{2,}}$|^\s*{HASHTAG}\s*$|(?<=[.!?,;:)])\s{{1,9}}{HASHTAG}\s*$"
+)
+_HASH: Final = re.compile(rf"(?={HASHTAG})#")
 _EMOJI: Final = re.compile(
     "[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\ufe0e\ufe0f\u200d\u20e3\U000e0020-\U000e007f]+"
 )
-_INSIDE_BRACKETS: Final = re.compile(r"(?<=[(\[])[\s,;:]+|[\s,;:]+(?=[)\]])")
-_LOOSE_END: Final = re.compile(r"^[\s,;:|\u2022\u2013-]+|(?<!\S)[|\u2022\u2013-](?!\S)(?=\W*$)|[\s,;:|\u2022\u2013-]+$")
+_INSIDE_BRACKETS: Final = re.compile(r"(?<=[(\[])[\s,;:]{1,99}|[\s,;:]{1,99}(?=[)\]])")
+_LOOSE: Final = " \t\n,;:|\u2022\u2013-"
 
 
 def repair(text: str) -> tuple[str, tuple[str, ...]]:
@@ -75,8 +81,7 @@ def _without(pattern: re.Pattern[str], text: str) -> str:
     if not found:
         return text
     left = _INSIDE_BRACKETS.sub("", left).replace("()", " ").replace("[]", " ")
-    left = re.sub(r"[^\S\n]+([,;:.!?])", r"\1", left)
-    return _LOOSE_END.sub("", left)
+    return re.sub(r"[^\S\n]{1,99}([,;:.!?])", r"\1", left).strip(_LOOSE)
 
 
 def _boilerplate(text: str) -> str:
@@ -87,8 +92,8 @@ def _boilerplate(text: str) -> str:
 
 
 def _hashtags(text: str) -> str:
-    """Runs of hashtags and one at the end are taken out; one amid a sentence becomes a word."""
-    return _INLINE_HASH.sub("", _without(_HASHTAGS, text))
+    """Hashtags that stand apart are taken out; one amid a sentence becomes a word."""
+    return _HASH.sub("", _without(_HASHTAGS, text))
 
 
 def _loops(text: str) -> str:

@@ -15,11 +15,11 @@ PROMOTION: Final = (
     r"|\bsubscribe\b.{0,40}\b(?:channel|button|bell|videos?)\b"
     r"|\blike and (?:share|subscribe)\b"
     r"|\b(?:like|share),? (?:and|&) subscribe\b"
-    r"|\b(?:hit|smash) (?:the|that) (?:like|bell|subscribe)\b"
+    r"|\b(?:hit|smash) (?:the|that) (?:like|subscribe|bell (?:icon|button))\b"
     r"|\blinks? in (?:the |my |our )?(?:bio|description)\b"
     r"|\bthank(?:s| you) (?:so much )?for watching\b"
     r"|\bfollow (?:me|us) (?:on|for|at)\b"
-    r"|\buse (?:the |my |our )?(?:promo |discount )?code\b"
+    r"|\buse (?:the |my |our )?(?:promo|discount|coupon) code\b"
     r"|\ball rights reserved\b"
 )
 
@@ -30,6 +30,6 @@ _MEDIA: Final = r"(?:mp4|m4v|mov|avi|mkv|webm|mpe?g|wmv|flv|3gp|gif|jpe?g|png|he
 _CAMERA: Final = r"(?:image|video|img|dsc[nf]?|vid|mvi|mov|gopr|gx|gh|pxl|dji)"
 
 # clip_final-2.mp4, IMG_0431, video0012, VID-20230101-WA0003
-FILE_NAME: Final = rf"\b\w[\w()-]*\.{_MEDIA}\b|\b{_CAMERA}[_-]?\d{{3,}}(?:[_-]\w+)*\b"
+FILE_NAME: Final = rf"\b\w[\w()-]{{0,99}}\.{_MEDIA}\b|\b{_CAMERA}[_-]?\d{{3,}}(?:[_-]\w+)*\b"
 
 HASHTAG: Final = r"#(?=\w*[^\W\d])\w+"  # "#1" is a number

@@ -55,10 +55,10 @@ def meaningless(text: str, prompt_words: frozenset[str]) -> str:
     return "boilerplate" if _BOILERPLATE.search(text) else ""
 
 
-def shingles(text: str) -> frozenset[str]:
-    """All runs of ECHO_WORDS words of a text, in small letters."""
+def shingles(text: str, length: int = ECHO_WORDS) -> frozenset[str]:
+    """All runs of `length` words of a text, in small letters."""
     words = re.findall(r"\w+", text.lower())
-    return frozenset(" ".join(words[i : i + ECHO_WORDS]) for i in range(len(words) - ECHO_WORDS + 1))
+    return frozenset(" ".join(words[i : i + length]) for i in range(len(words) - length + 1))
 
 
 def is_english(text: str, is_prose: bool) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.contamination import EvaluationIndex, EvaluationText, Hit, Overlap
+from filters.contamination import CHUNK_CLIPS, EvaluationIndex, EvaluationText, Hit, Overlap
 from filters.decontaminate_texts import DecontaminateTexts
 from filters.minhash import jaccard
 from infra.errors import UsageError
@@ -72,6 +72,12 @@ def test_every_set_is_told_with_its_plainest_hit() -> None:
     found = hits({"a": [SHORT, LONG]}, evaluation)
     assert [(hit.set_name, hit.source, hit.kind) for hit in found] == [("A", "v3", "13-gram"), ("B", "v1", "13-gram")]
     assert hits({"a": [SHORT, LONG]}, reversed(evaluation)) == found
+
+
+def test_clips_of_every_chunk_are_looked_at() -> None:
+    texts = {f"{i:05d}": [f"caption {i}"] for i in range(CHUNK_CLIPS + 2)}
+    texts[f"{CHUNK_CLIPS + 1:05d}"] = texts["00007"] = ["nothing", LONG]
+    assert [hit.key for hit in hits(texts, [("s", "v", LONG)])] == ["00007", f"{CHUNK_CLIPS + 1:05d}"]
 
 
 WORDS = st.sampled_from("abc")

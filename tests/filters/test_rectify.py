@@ -12,6 +12,7 @@ from filters.rectify import Rectify, english_detector, rectify_row
 from filters.repairs import repair
 from infra.sample_world.draw import draw_world
 from infra.stage import Drop, Row
+from infra.workspace import LakeWorkspace
 
 DEFAULTS = Rectify()
 
@@ -41,6 +42,8 @@ MENDED = [
     ("A boat on a lake (by @sailor, me@foo.org)", "A boat on a lake (by)", ["address"]),
     ("IMG_0431.MOV A boat on a lake", "A boat on a lake", ["file_name"]),
     ("A cat plays with yarn #cat #cute", "A cat plays with yarn", ["hashtag"]),
+    ("Playing with my new #puppy", "Playing with my new puppy", ["hashtag"]),
+    ("A cat plays with yarn. #cute", "A cat plays with yarn.", ["hashtag"]),
     ("A #dog catches a frisbee", "A dog catches a frisbee", ["hashtag"]),
     ("Birthday party \U0001f389\U0001f389\U0001f973 with cake", "Birthday party with cake", ["emoji"]),
     ("a very very very big dog", "a very big dog", ["repetition"]),
@@ -56,6 +59,8 @@ def test_what_can_be_mended_is(english: Callable[[str], float], weak: str, capti
 
 
 UNTOUCHED = [
+    "7:30 am traffic on a bridge",
+    "Two men hit the bell; others use code to draw a star",
     "The tower clock shows 10:30 at night.",
     "Don\u2019t stop \u2013 a dancer\u2019s \u201cbest\u201d turn\u2026",
     "A man, who runs, stops; then he walks (slowly) on.",
@@ -114,6 +119,14 @@ def test_a_drop_tells_score_and_threshold(english: Callable[[str], float]) -> No
     assert drop.detail["english"] < drop.detail["min_english"] == Rectify().min_english
 
 
+def test_a_worker_rectifies_rows_alone() -> None:
+    work = Rectify(on_bad="drop").open(LakeWorkspace(".", "test"))
+    kept, drop = work([{"key": "a", "weak_caption": "A dog runs."}, {"key": "b", "weak_caption": "IMG_0431.MOV"}])
+    assert kept == {"key": "a", "parent": "a", "caption": "A dog runs.", "caption_repairs": [], "caption_faults": []}
+    assert isinstance(drop, Drop)
+    assert (drop.key, drop.reason, drop.detail["weak_caption"]) == ("b", "nothing_left", "IMG_0431.MOV")
+
+
 @pytest.mark.parametrize("weak", [None, "", "  \n"])
 def test_a_missing_caption_is_no_fault(english: Callable[[str], float], weak: str | None) -> None:
     for stage in (Rectify(), Rectify(on_bad="drop")):
@@ -161,3 +174,10 @@ def test_mending_twice_is_mending_once(text: str) -> None:
     assert repair(once) == (once, ())
     if not repairs:
         assert once == " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "a-", "-", " ", "#", "#a ", "@", "<", "(", "00:", "a.", "&", "IMG_0001_", "http://", "!"]
+)
+def test_a_page_of_anything_is_mended_in_no_time(piece: str) -> None:
+    repair(piece * (100_000 // len(piece)))

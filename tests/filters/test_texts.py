@@ -2,13 +2,16 @@
 
 from random import Random
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.minhash import jaccard, same_texts
+from filters.minhash import BLOCK, jaccard, same_texts
+from filters.shingles import CHUNK_TEXTS
 from filters.texts import NearDuplicateTexts, RepeatedCaptions
+from infra.errors import UsageError
 from infra.stage import Drop
 
 LONG = " ".join(f"word{i}" for i in range(60))
@@ -102,6 +105,17 @@ def test_nearly_all_pairs_over_the_threshold_are_found() -> None:
     assert (same.representative[400:] == range(400)).mean() >= 0.99
 
 
+def test_texts_far_apart_are_found() -> None:
+    count = BLOCK + 10
+    texts = [f"a short text with the number {i}" for i in range(count)]
+    texts[-2:] = [texts[3].upper(), texts[CHUNK_TEXTS] + "!"]
+    same = same_texts(pa.chunked_array([texts]), 1.0)
+    assert np.flatnonzero(same.representative != np.arange(count)).tolist() == [count - 2, count - 1]
+    assert same.representative[-2:].tolist() == [3, CHUNK_TEXTS]
+    near = [LONG, *texts[1:-1], ONE_WORD]
+    assert same_texts(pa.chunked_array([near]), 0.9).representative[-1] == 0
+
+
 def test_the_most_similar_of_several_is_named() -> None:
     near = LONG.replace("word0 ", "x ").replace("word30", "x")
     nearer = LONG.replace("word58", "x").replace("word59", "x")
@@ -124,3 +138,8 @@ def test_a_caption_of_too_many_videos_describes_none() -> None:
     *_, cleared, _ = RepeatedCaptions(max_videos=2, on_repeated="drop").compute(table, elsewhere)
     assert isinstance(cleared, Drop)
     assert cleared.detail == {"caption": "A dog runs", "caption_videos": 3, "max_videos": 2}
+
+
+def test_a_threshold_that_would_compare_everything_is_refused() -> None:
+    with pytest.raises(UsageError, match="min_jaccard"):
+        NearDuplicateTexts(min_jaccard=0.5)
