@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from infra.boilerplate import FILE_NAME, HASHTAG, LINK, PLACEHOLDER, PROMOTION
+
 # What such a text does, by reason. Asking again may not cure it: the row is dropped for it, not quarantined.
 MEANINGLESS: Final = {
     "empty_answer": "says nothing",
@@ -30,9 +32,7 @@ _REFUSAL: Final = re.compile(
     re.IGNORECASE,
 )
 _BOILERPLATE: Final = re.compile(
-    r"https?://|\bwww\.|\bclick (here|below|the link)\b|\bsubscribe\b.{0,40}\b(channel|button|bell|videos?)\b"
-    r"|\blike and (share|subscribe)\b|\blorem ipsum\b|#\w+ #\w+|\b(image|video|img|dsc|mov)_?\d{3,}\b"
-    r"|\b(insert|your|placeholder) (caption|text|description|query) here\b"
+    rf"{LINK}|{PROMOTION}|{PLACEHOLDER}|{HASHTAG} {HASHTAG}|{FILE_NAME}"
     r"|^(string|text|caption|query|n/?a|none|null)\.?$"
     r"|^here (is|are) (the|a|my|five)\b|\[(your|insert|object|colou?r)[^\]]*\]",
     re.IGNORECASE,
@@ -55,10 +55,10 @@ def meaningless(text: str, prompt_words: frozenset[str]) -> str:
     return "boilerplate" if _BOILERPLATE.search(text) else ""
 
 
-def shingles(text: str) -> frozenset[str]:
-    """All runs of ECHO_WORDS words of a text, in small letters."""
+def shingles(text: str, length: int = ECHO_WORDS) -> frozenset[str]:
+    """All runs of `length` words of a text, in small letters."""
     words = re.findall(r"\w+", text.lower())
-    return frozenset(" ".join(words[i : i + ECHO_WORDS]) for i in range(len(words) - ECHO_WORDS + 1))
+    return frozenset(" ".join(words[i : i + length]) for i in range(len(words) - length + 1))
 
 
 def is_english(text: str, is_prose: bool) -> bool:

@@ -21,12 +21,12 @@ VOCABULARY = re.findall(
 
 
 def prose(count: int, start: int = 0) -> str:
-    return " ".join(VOCABULARY[(start + i) % len(VOCABULARY)] for i in range(count))
+    return " ".join(VOCABULARY[(start + i * (2 * start + 1)) % len(VOCABULARY)] for i in range(count))
 
 
 def captions(**lengths: int) -> dict[str, str]:
     counts = {"summary": 15, "detailed": 120, "abstract": 40, "keywords": 8, "partial": 20, **lengths}
-    # Another beginning for each, so that none repeats another; long ones repeat the vocabulary's words.
+    # Another beginning and step for each, so that none repeats another; long ones repeat the vocabulary's words.
     return {kind: prose(count, start) for start, (kind, count) in enumerate(counts.items())}
 
 
@@ -68,6 +68,8 @@ def test_a_frame_needs_no_caption_over_a_hundred_words() -> None:
 
 def test_refusals() -> None:
     assert "same" in refusal({**captions(), "partial": captions()["summary"].upper()}).message
+    one_word_more = captions()["abstract"] + " too"
+    assert "abstract and partial" in refusal({**captions(), "partial": one_word_more}).message
     assert (
         "pattern"
         in refusal({**captions(), "summary": "Un cercle rouge se déplace dans la scène de gauche à droite"}).message
