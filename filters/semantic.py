@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from filters.clusters import CLUSTER_ROWS, Rows, overlapping_clusters
 from infra.stage import Drop, Row, TableStage
-from shards.vectors import to_unit, unpack_chunks
+from shards.vectors import to_unit, unpack_chunks, with_vectors
 
 BLOCK: Final = 2048  # rows of a cluster compared at once
 DOUBT: Final = 1e-5  # float32 sums may be this wrong, and how wrong depends on what is summed beside them
@@ -90,7 +90,7 @@ class RankedClips:
 
 def rank_clips(rows: pa.Table, released: pa.Table) -> RankedClips:
     """The clips of `rows`, and the released ones not among them that the same model embedded."""
-    current = rows if not rows["clip_vector"].null_count else rows.filter(pc.is_valid(rows["clip_vector"]))
+    current = with_vectors(rows, ["clip_vector"])
     known = pc.is_in(released["key"], value_set=rows["key"])
     comparable = pc.is_in(released["vector_model"], value_set=current["vector_model"].unique())
     past = released.filter(pc.and_not(comparable, known)).select(current.column_names)

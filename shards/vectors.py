@@ -6,10 +6,11 @@ lie one after another in Arrow's memory, so a column is read as a matrix without
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 VECTOR = pa.binary()
@@ -43,6 +44,14 @@ def _matrix(chunk: pa.BinaryArray) -> NDArray[np.float16]:
     start, end = np.frombuffer(offsets, np.int32)[[chunk.offset, chunk.offset + len(chunk)]]
     values = np.frombuffer(data, "<f2", count=(end - start) // 2, offset=start)
     return values.reshape(len(chunk), -1)
+
+
+def with_vectors(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """The rows that have a vector in all of `columns`; the table itself, not a copy, where all do."""
+    for name in columns:
+        if table[name].null_count:
+            table = table.filter(pc.is_valid(table[name]))
+    return table
 
 
 def to_unit(vectors: NDArray[np.float16]) -> NDArray[np.float32]:

@@ -11,17 +11,22 @@ def unit(vectors: NDArray[np.floating]) -> Vectors:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def clustered(
-    rng: np.random.Generator, count: int, dim: int, clusters: int = 0, own_dim: int = 32, spread: float = 0.7
-) -> Vectors:
-    """Vectors [count, dim] around random centres that differ in `own_dim` directions only, as embeddings do.
+class Centres:
+    """Random centres that differ in `own_dim` directions only, as embeddings do, and vectors around them."""
 
-    By default a cluster holds 300 of them.
-    """
-    basis = rng.standard_normal((own_dim, dim), dtype=np.float32)
-    centres = rng.standard_normal((clusters or max(10, count // 300), own_dim), dtype=np.float32)
-    inner = centres[rng.integers(0, len(centres), count)]
-    return unit((inner + spread * rng.standard_normal(inner.shape, dtype=np.float32)) @ basis)
+    def __init__(self, rng: np.random.Generator, count: int, dim: int, own_dim: int = 32) -> None:
+        self.basis = rng.standard_normal((own_dim, dim), dtype=np.float32)
+        self.centres = rng.standard_normal((count, own_dim), dtype=np.float32)
+
+    def draw(self, rng: np.random.Generator, count: int, spread: float = 0.7) -> Vectors:
+        """Vectors [count, dim], each around a random centre."""
+        inner = self.centres[rng.integers(0, len(self.centres), count)]
+        return unit((inner + spread * rng.standard_normal(inner.shape, dtype=np.float32)) @ self.basis)
+
+
+def clustered(rng: np.random.Generator, count: int, dim: int) -> Vectors:
+    """Vectors [count, dim] around random centres, about 300 to each."""
+    return Centres(rng, max(10, count // 300), dim).draw(rng, count)
 
 
 def alike(rng: np.random.Generator, vectors: Vectors, cosine: float) -> Vectors:
