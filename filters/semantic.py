@@ -24,6 +24,7 @@ from infra.stage import Drop, Row, TableStage
 from shards.vectors import to_unit, unpack_chunks, with_vectors
 
 BLOCK: Final = 2048  # rows of a cluster compared at once
+PAIRS: Final = 16_384  # pairs summed in float64 at once
 DOUBT: Final = 1e-5  # float32 sums may be this wrong, and how wrong depends on what is summed beside them
 
 Vectors = NDArray[np.float16]
@@ -146,14 +147,21 @@ def duplicates(vectors: Vectors, fixed: int, min_cosine: float, seed: int, clust
 
 
 def _beaten(vectors: Vectors, clusters: Sequence[Rows], min_cosine: float) -> NDArray[np.bool_]:
-    """Which rows have a better near one in some cluster."""
+    """Which rows have a better near one in some cluster.
+
+    A row is not compared any further once it has: a cluster of vectors that are all alike takes no time.
+    """
     beaten = np.zeros(len(vectors), bool)
     for rows in clusters:
-        units = to_unit(vectors[rows])
+        units, places = to_unit(vectors[rows]), np.arange(len(rows))
         for start in range(0, len(rows), BLOCK):
-            end = start + BLOCK
-            near = _near(units[start:end], units[:end], min_cosine)
-            beaten[rows[start:end]] |= np.tril(near, start - 1).any(axis=1)
+            unbeaten = places[start : start + BLOCK]
+            for first in range(0, start + 1, BLOCK):
+                better = places[first : first + BLOCK]
+                near = _near(units[unbeaten], units[better], min_cosine)
+                lost = (near & (better < unbeaten[:, None])).any(axis=1)
+                beaten[rows[unbeaten[lost]]] = True
+                unbeaten = unbeaten[~lost]
     return beaten
 
 
@@ -183,19 +191,21 @@ def _near(a: NDArray[np.float32], b: NDArray[np.float32], min_cosine: float) -> 
     cosines = a @ b.T
     near: NDArray[np.bool_] = cosines >= min_cosine
     i, j = np.nonzero(np.abs(cosines - min_cosine) < DOUBT)
-    near[i, j] = _dot(a[i], b[j]) >= min_cosine
+    for start in range(0, len(i), PAIRS):
+        pairs = i[start : start + PAIRS], j[start : start + PAIRS]
+        near[pairs] = _exact_cosines(a[pairs[0]], b[pairs[1]]) >= min_cosine
     return near
 
 
-def _dot(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    result: NDArray[np.float64] = np.einsum("ij,ij->i", a.astype(np.float64), b.astype(np.float64))
-    return result
+def _exact_cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    cosines: NDArray[np.float64] = np.einsum("ij,ij->i", a.astype(np.float64), b.astype(np.float64))
+    return cosines
 
 
 def pair_cosines(vectors: Vectors, a: Rows, b: Rows) -> NDArray[np.float64]:
-    """Cosines [n] of rows `a` of `vectors` with rows `b`."""
-    parts = [
-        _dot(to_unit(vectors[a[start : start + BLOCK]]), to_unit(vectors[b[start : start + BLOCK]]))
-        for start in range(0, len(a), BLOCK)
-    ]
-    return np.concatenate([np.empty(0), *parts])
+    """Cosines [n] of the rows `a` of `vectors` with the rows `b`."""
+    parts = [np.empty(0)]
+    for start in range(0, len(a), PAIRS):
+        units = (to_unit(vectors[rows[start : start + PAIRS]]) for rows in (a, b))
+        parts.append(_exact_cosines(*units))
+    return np.concatenate(parts)

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from infra.errors import RunFailed, UsageError
-from infra.stage import Row, RowStage, Work, Workspace, each
+from infra.stage import Outcome, Row, RowStage, Work, Workspace, each
 from shards.embedder import Embedder
 from shards.records import INSTRUCTIONS, Side
 from shards.vectors import VECTOR, pack
@@ -69,9 +69,16 @@ class Embed(RowStage):
     def open(self, workspace: Workspace) -> Work:
         if not self.prober:
             return each(blank_row)
-        from train.gve import Gve  # brings torch, and only workers with a prober need it
+        from train.gve import Gve  # brings torch, which only workers with a prober need
+        from train.loop import torch_threads
 
-        return each(partial(embed_row, Gve.load(self.prober), self.pinned().revision, workspace))
+        work = each(partial(embed_row, Gve.load(self.prober), self.pinned().revision, workspace))
+
+        def work_alone(rows: list[Row]) -> Iterable[Outcome]:
+            with torch_threads(1):  # more would round sums differently
+                return list(work(rows))
+
+        return work_alone
 
 
 def blank_row(row: Row) -> Iterable[Row]:
