@@ -50,7 +50,7 @@ class SemanticDuplicates(TableStage):
     everything passes, and `semantic_checked` is false.
     """
 
-    min_cosine: float = 0.98
+    min_cosine: float = 0.99  # re-encoded and slightly trimmed clips stay above it, even to the tiny model
     seed: int = 42
 
     name: ClassVar[str] = "semantic"

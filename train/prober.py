@@ -49,7 +49,7 @@ class Embed(RowStage):
             ("vector_model", pa.string()),  # the prober's revision: only vectors of one model can be compared
         ]
     )
-    unit_rows: ClassVar[int] = 512  # the tiny model does some 20 a second and core, a large one on a GPU about as many
+    unit_rows: ClassVar[int] = 512  # the tiny model does some 40 a second and core
 
     def least_unit_rows(self) -> int:
         """Large units where there is nothing to do: they cost a file each."""

@@ -116,7 +116,7 @@ def test_the_better_clip_is_kept_and_the_lost_one_says_why() -> None:
     kept, drops = split(SemanticDuplicates().compute(table(clips), table([])))
     assert kept == {"b": True, "d": True}
     assert {key: drop.detail["duplicate_of"] for key, drop in drops.items()} == {"a": "b", "c": "d", "e": "d"}
-    assert drops["a"] == Drop("a", "semantic_duplicate", {"duplicate_of": "b", "cosine": 1.0, "min_cosine": 0.98})
+    assert drops["a"] == Drop("a", "semantic_duplicate", {"duplicate_of": "b", "cosine": 1.0, "min_cosine": 0.99})
 
 
 def test_what_was_released_stays_and_stands_for_what_comes() -> None:
