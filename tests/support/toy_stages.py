@@ -207,3 +207,20 @@ class Unable(RowStage):
 def liar(rows: list[Row]) -> Iterable[Outcome]:
     """Answers for a row it was not given."""
     return [Fault("somebody else", "x", "y") for _ in rows]
+
+
+@dataclass(frozen=True)
+class Clips(RowStage):
+    """Takes every source as a clip whose captions are the lines of its weak caption."""
+
+    name: ClassVar[str] = "clips"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("source", "weak_caption")
+    schema: ClassVar[pa.Schema] = pa.schema([("clip_path", pa.string()), ("captions", pa.list_(pa.string()))])
+
+    def open(self, workspace: Workspace) -> Work:
+        def take(row: Row) -> Iterable[Row]:
+            facts = {"clip_path": f"{row['source']}.mp4", "captions": row["weak_caption"].splitlines()}
+            return [{"key": row["key"], "parent": row["key"], **facts}]
+
+        return each(take)
