@@ -61,7 +61,7 @@ class Consistency(TableStage):
         if not (0 <= self.shuffled_quantile <= 1 and 0 <= self.drop_quantile <= 1):
             raise UsageError("consistency: shuffled_quantile and drop_quantile are shares, from 0 to 1")
 
-    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:  # type: ignore[override]
+    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
         """Every clip with its cosine, or dropped with it and the thresholds."""
         judged = with_vectors(rows, self.needs[:2])
         unjudged = rows["key"].filter(pc.invert(pc.is_in(rows["key"], value_set=judged["key"])))

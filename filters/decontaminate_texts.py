@@ -32,14 +32,13 @@ class DecontaminateTexts(TableStage):
     name: ClassVar[str] = "decontaminate_texts"
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("captions", "frame_captions", "image_query", "video_query", "caption")
-    remembers: ClassVar[tuple[str, ...]] = ()
     schema: ClassVar[pa.Schema] = pa.schema([])
 
     def ingredients(self) -> tuple[str, ...]:
         """The content of the sets."""
         return tuple(hashlib.sha256(_read_set(path)).hexdigest() for path in self.sets)
 
-    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:  # type: ignore[override]
+    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
         """Clips without evaluation texts; the others dropped with the plainest of what they share."""
         keys = rows["key"].to_pylist()
         worst: dict[str, Hit] = {}

@@ -59,7 +59,7 @@ class SemanticDuplicates(TableStage):
     remembers: ClassVar[tuple[str, ...]] = needs
     schema: ClassVar[pa.Schema] = pa.schema([("semantic_checked", pa.bool_())])
 
-    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:  # type: ignore[override]
+    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
         """The kept clips, and the dropped ones with the clip that stands for each."""
         lost = self._lost(rows, released)
         for key, winner, cosine in zip(*(lost[name].to_pylist() for name in lost.column_names), strict=True):

@@ -52,7 +52,7 @@ class NearDuplicateTexts(TableStage):
         if not 0.7 <= self.min_jaccard <= 1:  # below, texts that are not alike would have to be compared in masses
             raise UsageError(f"recipe: texts.min_jaccard must be from 0.7 to 1, not {self.min_jaccard}")
 
-    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:  # type: ignore[override]
+    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
         """Every clip with its label; in `drop` mode new clips that say the same as another are dropped."""
         keys, texts, known = _by_precedence(rows, released)
         same = same_texts(texts, self.min_jaccard)
@@ -102,7 +102,7 @@ class RepeatedCaptions(TableStage):
         ]
     )
 
-    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:  # type: ignore[override]
+    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
         """Every video with its caption, or without one that is repeated too often."""
         is_released = pc.is_in(rows["key"], released["key"]).to_numpy(zero_copy_only=False)
         elsewhere = released.filter(pc.invert(pc.is_in(released["key"], rows["key"])))
