@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK = 8  # pixels between the borders of the smallest blocks that JPEG, MPEG-2 and MPEG-4 transform
-_CHANGE = 12  # grey levels that coding noise seldom reaches
+_CHANGE = 24  # grey levels that coding noise seldom reaches, not even where a key frame refreshes letters
 _BLACK = 30  # grey levels, video range: black is 16, and coding noise goes a little beyond
 
 _SOFT = 2  # lines over which scaling blurs the border of a bar
@@ -91,7 +91,7 @@ def picture_share(luma: NDArray[np.uint8]) -> float:
         return 1.0
     rows = height + sum(bar for bar, line in _bars(top, len(lit) - bottom, inside) if line.mean() < 0.5)
     columns = width + sum(bar for bar, line in _bars(left, lit.shape[1] - right, inside.T) if line.mean() < 0.5)
-    return rows * columns / luma.size
+    return float(rows * columns / luma.size)
 
 
 def _lit_part(lit_shares: NDArray[np.float32]) -> tuple[int, int]:

@@ -46,7 +46,7 @@ class Spans(RowStage):
     black_level: float = 12.0  # brightness under which a plain picture is black
     white_level: float = 243.0  # and over which it is blown out
     plain_contrast: float = 6.0  # standard deviation under which a picture is plain
-    held_change: float = 0.0003  # share of the pixels that may differ in a picture that is held
+    held_change: float = 0.0005  # share of the pixels that may differ in a picture that is held
     turn_change: float = 0.02  # and that must differ when another takes its place: a page turned
     page_flat: float = 0.67  # a picture with this share without gradient
     page_text: float = 0.008  # and this share under lines of text is a page or a screen, not a scene
@@ -201,6 +201,12 @@ def clip_measures(settings: Spans, start_s: float, end_s: float, samples: dict[s
     }
 
 
+def _changed(settings: Spans, samples: dict[str, NDArray[np.generic]]) -> NDArray[np.bool_]:
+    """Whether anything differs between each sample and the next: a few pixels clearly, or all a little."""
+    share, mean = (samples[name].astype(np.float64)[1:] for name in ("changed", "motion"))
+    return np.asarray((share > settings.held_change) | (mean >= settings.still_motion))
+
+
 def _is_page(settings: Spans, samples: dict[str, NDArray[np.generic]]) -> NDArray[np.bool_]:
     flat, text = samples["flat"].astype(np.float64), samples["text"].astype(np.float64)
     return np.asarray((flat >= settings.page_flat) & (text >= settings.page_text))
@@ -208,11 +214,11 @@ def _is_page(settings: Spans, samples: dict[str, NDArray[np.generic]]) -> NDArra
 
 def _pages(settings: Spans, samples: dict[str, NDArray[np.generic]]) -> Row:
     """What a whole video says about its pages: how often they turn, and how long they stand still."""
-    changed, page = samples["changed"].astype(np.float64)[1:], _is_page(settings, samples)
+    changed, page = _changed(settings, samples), _is_page(settings, samples)
     gaps = np.diff(samples["times"].astype(np.float64))[page[1:] & page[:-1]]
-    held = (changed <= settings.held_change)[page[1:] & page[:-1]]
+    held = ~changed[page[1:] & page[:-1]]
     return {
-        "page_turns": page_turns(changed, settings.held_change, settings.turn_change),
+        "page_turns": page_turns(changed, samples["changed"].astype(np.float64)[1:], settings.turn_change),
         "pages_held_share": round(float(gaps[held].sum() / gaps.sum()), 4) if gaps.sum() else 0.0,
     }
 
@@ -220,7 +226,7 @@ def _pages(settings: Spans, samples: dict[str, NDArray[np.generic]]) -> Row:
 def _steadiness(settings: Spans, start_s: float, end_s: float, own: dict[str, NDArray[np.generic]]) -> Row:
     times = own["times"].astype(np.float64)
     x, y = (own[name].astype(np.float64)[1:] for name in ("shift_x", "shift_y"))
-    changed = own["changed"].astype(np.float64)[1:] > settings.held_change
+    changed = _changed(settings, own)
     return {
         "held_share": still_share(times, changed, start_s, end_s),
         "freeze_share": round(longest_hold_s(times, changed, start_s, end_s) / (end_s - start_s), 4),

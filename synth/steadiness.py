@@ -32,15 +32,14 @@ def shake(times: NDArray[np.float64], shift_x: NDArray[np.float64], shift_y: NDA
     return float(np.median(turns)) if turns.size else 0.0
 
 
-def page_turns(changed_shares: NDArray[np.float64], held_change: float, turn_change: float) -> int:
+def page_turns(changed: NDArray[np.bool_], changed_shares: NDArray[np.float64], turn_change: float) -> int:
     """How often a picture that was held soon gives way to another that is held too.
 
-    `changed_shares[i]` is the share of the pixels that differ between samples i and i + 1. A picture is held
-    for at least `_HOLD` steps of at most `held_change`; a turn takes at most `_TURN` steps (a dissolve, an
-    animation) that together change at least `turn_change`.
+    `changed[i]` says whether samples i and i + 1 differ, `changed_shares[i]` in which share of the pixels. A
+    picture is held for at least `_HOLD` steps without change; a turn takes at most `_TURN` steps (a dissolve,
+    an animation) that together change at least `turn_change`.
     """
-    held = (changed_shares <= held_change).astype(np.int8)
-    bounds = np.diff(held, prepend=0, append=0)
+    bounds = np.diff((~changed).astype(np.int8), prepend=0, append=0)
     starts, ends = np.flatnonzero(bounds == 1), np.flatnonzero(bounds == -1)
     long = ends - starts >= _HOLD
     starts, ends = starts[long], ends[long]

@@ -161,7 +161,8 @@ def test_the_longest_hold_is_between_two_changes(changed: list[bool]) -> None:
 
 
 def turns(*changes: float) -> int:
-    return page_turns(np.array(changes), 0.0003, 0.02)
+    shares = np.array(changes)
+    return page_turns(shares > 0, shares, 0.02)
 
 
 def test_a_page_turns_from_one_hold_to_the_next() -> None:
