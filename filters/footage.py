@@ -30,11 +30,16 @@ def footage_kind(settings: Footage, row: Row) -> str:
     """One of KINDS, from a clip's measures (`synth.spans`); pure."""
     turns = row["page_turns"] >= settings.min_turns
     is_held = row["held_share"] >= settings.min_held_share
-    if row["page_share"] < settings.min_page_share or (is_held and not turns):
+    if not _is_page(settings, row) or (is_held and not turns):
         return SLIDES if is_held and turns else FILM
     return SLIDES if turns and row["pages_held_share"] >= settings.min_held_share else SCREEN
 
 
 def why(settings: Footage, row: Row) -> Row:
-    """The scores and thresholds behind the answer."""
-    return {name: row[name] for name in NEEDS} | asdict(settings)
+    """The scores behind the answer and the thresholds; of pages the whole video's holds count, not the clip's."""
+    idle = "held_share" if _is_page(settings, row) else "pages_held_share"
+    return {name: row[name] for name in NEEDS if name != idle} | asdict(settings)
+
+
+def _is_page(settings: Footage, row: Row) -> bool:
+    return bool(row["page_share"] >= settings.min_page_share)

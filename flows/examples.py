@@ -24,6 +24,7 @@ from shards.examples import FRAMES, Example, Sheet, draw_sheet, empty_strip, fil
 
 EXAMPLES = 6  # of each reason
 SPAN = ("source", "start_s", "end_s")  # columns that say which pictures belong to a row
+LIMITS = ("min_", "max_")  # how settings are named that a score is held to
 PAGE = "examples.html"
 
 
@@ -93,14 +94,17 @@ class Axis:
 
 
 def find_axis(detail: Row, columns: Iterable[str]) -> Axis | None:
-    """The first score of a drop's detail that kept rows have too, with the threshold that is named after it."""
-    known = set(columns)
-    names = list(detail)
-    for place, name in enumerate(names):
-        limits = [other for other in names[place + 1 :] if other.startswith(("min_", "max_"))]
-        if name in known and limits and isinstance(detail[limits[0]], int | float):
-            return Axis(name, limits[0], float(detail[limits[0]]))
-    return None
+    """The score of a drop's detail that kept rows have too, and the threshold named after it; None without one.
+
+    Where no threshold is named after a score (`black_share` is held to `max_plain_share`), the first of both.
+    """
+    scores = [name for name in sorted(set(columns) & detail.keys()) if isinstance(detail[name], int | float)]
+    limits = sorted(name for name in detail if name.startswith(LIMITS) and isinstance(detail[name], int | float))
+    pairs = [(score, limit) for score in scores for limit in limits]
+    if not pairs:
+        return None
+    score, limit = min(pairs, key=lambda pair: (pair[1][len("min_") :] != pair[0], pair))
+    return Axis(score, limit, float(detail[limit]))
 
 
 def kept_rows(tables: Tables, link: Link, axis: Axis | None, count: int) -> list[Row]:
@@ -129,7 +133,8 @@ def _duplicated(tables: Tables, workspace: LakeWorkspace, link: Link, detail: Ro
 
 
 def _example(workspace: LakeWorkspace, row: Row, detail: Row) -> Example:
-    text = ", ".join(f"{name} {_short(value)}" for name, value in detail.items())
+    names = sorted(detail, key=lambda name: (name.startswith(LIMITS), name))  # scores, then thresholds
+    text = ", ".join(f"{name} {_short(detail[name])}" for name in names)
     return Example(_title(row), redact(text), _strip(workspace, row))
 
 
