@@ -20,15 +20,42 @@ from numpy.typing import NDArray
 
 from infra.errors import RowError
 from infra.media.probe import open_video
-from infra.media.reader import FrameReader, small_bgr, small_luma, upright
+from infra.media.reader import FrameReader, middle_luma, small_bgr, small_luma, upright
 from infra.stage import Row, RowStage, Work, Workspace, each
-from synth.measures import brightness_contrast, motion, perceptual_hash, sharpness
+from synth.measures import (
+    blockiness,
+    brightness_contrast,
+    changed_share,
+    flat_share,
+    motion,
+    perceptual_hash,
+    picture_share,
+    sharpness,
+)
+from synth.overlay import text_share
+from synth.shift import global_shift, shift_picture
 from synth.transitions import CutDetector, DissolveDetector, Interval, merged
 
 _CUT_SIDE = 54  # short side of the pictures that cuts are looked for in; content scores do not change with it
 _SAMPLE_SIDE = 256  # short side of the pictures that are measured: what a model sees at most
+_CROP_SIDE = 512  # of the full-resolution pictures that blocks are looked for in
 _THUMB = (32, 18)  # (width, height) in which motion and dissolves are looked for
 _MAX_FPS = 30.5  # frames closer together are decoded but not looked at
+MEASURES = (
+    "times",
+    "brightness",
+    "contrast",
+    "sharpness",
+    "motion",
+    "changed",
+    "shift_x",
+    "shift_y",
+    "picture",
+    "blockiness",
+    "flat",
+    "text",
+    "hashes",
+)  # of every sample, as columns
 _MIN_TAIL_S = 0.5  # a shorter difference between declared and decoded length is rounding
 
 
@@ -50,7 +77,7 @@ class Scan(RowStage):
     min_decoded_share: float = 0.5
 
     name: ClassVar[str] = "scan"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("source", "declared_frames", "duration_s")
     schema: ClassVar[pa.Schema] = pa.schema(
         [
@@ -66,6 +93,13 @@ class Scan(RowStage):
             ("contrast", pa.list_(pa.float32())),  # its standard deviation
             ("sharpness", pa.list_(pa.float32())),  # |Laplacian| of the hardest edges at 256 px, 0-255
             ("motion", pa.list_(pa.float32())),  # mean absolute difference from the sample before, 0-255
+            ("changed", pa.list_(pa.float32())),  # share of the pixels that differ from the sample before
+            ("shift_x", pa.list_(pa.float32())),  # of the whole picture since the sample before, in short sides
+            ("shift_y", pa.list_(pa.float32())),
+            ("picture", pa.list_(pa.float32())),  # share of the picture inside black bars
+            ("blockiness", pa.list_(pa.float32())),  # steps at 8 x 8 block borders over steps beside them
+            ("flat", pa.list_(pa.float32())),  # share without any gradient
+            ("text", pa.list_(pa.float32())),  # share covered by lines of text
             ("hashes", pa.list_(pa.uint64())),  # 64-bit pHash
         ]
     )
@@ -123,12 +157,9 @@ def _watch(settings: Scan, reader: FrameReader) -> Row:
 class Samples:
     """The measures of a few pictures a second, as columns."""
 
-    columns: dict[str, list[float]] = field(
-        default_factory=lambda: {
-            name: [] for name in ("times", "brightness", "contrast", "sharpness", "motion", "hashes")
-        }
-    )
+    columns: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in MEASURES})
     _before: NDArray[np.uint8] | None = None
+    _changes: Changes = field(default_factory=lambda: Changes())
 
     def add(self, time_s: float, frame: VideoFrame) -> NDArray[np.uint8]:
         """Measure one frame; returns its thumbnail, grey uint8 [18, 32]."""
@@ -142,12 +173,40 @@ class Samples:
             "contrast": round(contrast, 2),
             "sharpness": sharpness(luma),
             "motion": 0.0 if self._before is None else round(motion(self._before, thumb), 4),
+            **self._changes.add(luma),
+            "picture": round(picture_share(luma), 4),
+            "blockiness": round(blockiness(middle_luma(frame, _CROP_SIDE)), 3),
+            "flat": round(flat_share(luma), 4),
+            "text": round(text_share(luma), 4),
             "hashes": perceptual_hash(upright(luma, frame.rotation)),
         }
         for name, value in values.items():
             self.columns[name].append(value)
         self._before = thumb
         return thumb
+
+
+@dataclass
+class Changes:
+    """What changed since the sample before: how much of the picture, and where the whole of it moved."""
+
+    _luma: NDArray[np.uint8] | None = None
+    _small: NDArray[np.float32] | None = None
+
+    def add(self, luma: NDArray[np.uint8]) -> dict[str, float]:
+        """Measures of the next sample, uint8 [h, w]; 0.0 for the first."""
+        small = shift_picture(luma)
+        changed, (x, y) = 0.0, (0.0, 0.0)
+        if self._luma is not None and self._small is not None:
+            changed, (x, y) = changed_share(self._luma, luma), global_shift(self._small, small)
+        self._luma, self._small = luma, small
+        height, width = luma.shape
+        short = min(width, height)
+        return {
+            "changed": round(changed, 6),
+            "shift_x": round(x * width / short, 4),
+            "shift_y": round(y * height / short, 4),
+        }
 
 
 def _damage(reader: FrameReader, length_s: float) -> list[Interval]:

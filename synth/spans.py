@@ -14,9 +14,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from infra.stage import Drop, Row, RowStage, Work, Workspace, each
+from synth.scan import MEASURES
+from synth.steadiness import longest_hold_s, page_turns, shake
 from synth.transitions import Interval, merged
 
-_MEASURES = ("times", "brightness", "contrast", "sharpness", "motion", "hashes")
+_MEDIANS = {"picture": "picture_share", "blockiness": "blockiness", "flat": "flat_share", "text": "text_share"}
 _HOLD_S = 1.0  # a change between two samples further apart took no longer: the old picture was held before it
 
 
@@ -44,9 +46,13 @@ class Spans(RowStage):
     black_level: float = 12.0  # brightness under which a plain picture is black
     white_level: float = 243.0  # and over which it is blown out
     plain_contrast: float = 6.0  # standard deviation under which a picture is plain
+    held_change: float = 0.0005  # share of the pixels that may differ in a picture that is held
+    turn_change: float = 0.02  # and that must differ when another takes its place: a page turned
+    page_flat: float = 0.67  # a picture with this share without gradient
+    page_text: float = 0.008  # and this share under lines of text is a page or a screen, not a scene
 
     name: ClassVar[str] = "spans"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = (
         "video_id",
         "end_s",
@@ -54,7 +60,7 @@ class Spans(RowStage):
         "cut_ends",
         "damaged_starts",
         "damaged_ends",
-        *_MEASURES,
+        *MEASURES,
     )
     schema: ClassVar[pa.Schema] = pa.schema(
         [
@@ -70,6 +76,16 @@ class Spans(RowStage):
             ("sharpness", pa.float64()),  # median
             ("motion", pa.float64()),  # mean
             ("motion_peak", pa.float64()),  # largest change between two samples
+            ("held_share", pa.float64()),  # of the time: the picture was held
+            ("freeze_share", pa.float64()),  # of the time: the longest hold
+            ("page_share", pa.float64()),  # of the samples: flat ground with text
+            ("page_turns", pa.int64()),  # of the whole video: a held picture gave way to another
+            ("pages_held_share", pa.float64()),  # of the time in which the whole video shows pages: held
+            ("shake", pa.float64()),  # median change of the camera's course, in short sides a sample
+            ("picture_share", pa.float64()),  # inside black bars, median
+            ("blockiness", pa.float64()),  # median
+            ("flat_share", pa.float64()),  # of the picture, median
+            ("text_share", pa.float64()),  # of the picture, median
             ("hashes", pa.list_(pa.uint64())),  # pHashes of the clip's samples, in order
         ]
     )
@@ -92,11 +108,12 @@ def span_rows(settings: Spans, row: Row) -> Iterable[Row] | Drop:
     if not spans:
         detail = {"end_s": row["end_s"], "shots": len(transitions) + 1, "min_s": settings.min_s}
         return Drop(row["key"], "too_short", detail)
-    samples = {name: np.asarray(row[name]) for name in _MEASURES}
-    return [_clip_row(settings, row, span, left_out_s, samples) for span in spans]
+    samples = {name: np.asarray(row[name]) for name in MEASURES}
+    whole = {"left_out_s": left_out_s, **_pages(settings, samples)}
+    return [_clip_row(settings, row, span, whole, samples) for span in spans]
 
 
-def _clip_row(settings: Spans, row: Row, span: Span, left_out_s: float, samples: dict[str, NDArray[np.generic]]) -> Row:
+def _clip_row(settings: Spans, row: Row, span: Span, whole: Row, samples: dict[str, NDArray[np.generic]]) -> Row:
     start_s, end_s = span.start_ms / 1000, span.end_ms / 1000
     return {
         "key": clip_id(row["video_id"], span),
@@ -104,7 +121,7 @@ def _clip_row(settings: Spans, row: Row, span: Span, left_out_s: float, samples:
         "start_s": start_s,
         "end_s": end_s,
         "damaged": span.damaged,
-        "left_out_s": left_out_s,
+        **whole,
         **clip_measures(settings, start_s, end_s, samples),
     }
 
@@ -174,11 +191,51 @@ def clip_measures(settings: Spans, start_s: float, end_s: float, samples: dict[s
         "black_share": _mean(plain & (brightness < settings.black_level)),
         "blown_out_share": _mean(plain & (brightness > settings.white_level)),
         "still_share": still_share(times[low:high], change >= settings.still_motion, start_s, end_s),
-        "sharpness": round(float(np.median(own["sharpness"].astype(np.float64))), 2) if high > low else 0.0,
+        "sharpness": round(_median(own["sharpness"]), 2),
         "motion": _mean(change),
         "motion_peak": round(float(change.max(initial=0.0)), 4),
+        **_steadiness(settings, start_s, end_s, own),
+        "page_share": _mean(_is_page(settings, own)),
+        **{column: _median(own[name]) for name, column in _MEDIANS.items()},
         "hashes": [int(value) for value in own["hashes"]],
     }
+
+
+def _changed(settings: Spans, samples: dict[str, NDArray[np.generic]]) -> NDArray[np.bool_]:
+    """Whether anything differs between each sample and the next: a few pixels clearly, or all a little."""
+    share, mean = (samples[name].astype(np.float64)[1:] for name in ("changed", "motion"))
+    return np.asarray((share > settings.held_change) | (mean >= settings.still_motion))
+
+
+def _is_page(settings: Spans, samples: dict[str, NDArray[np.generic]]) -> NDArray[np.bool_]:
+    flat, text = samples["flat"].astype(np.float64), samples["text"].astype(np.float64)
+    return np.asarray((flat >= settings.page_flat) & (text >= settings.page_text))
+
+
+def _pages(settings: Spans, samples: dict[str, NDArray[np.generic]]) -> Row:
+    """What a whole video says about its pages: how often they turn, and how long they stand still."""
+    changed, page = _changed(settings, samples), _is_page(settings, samples)
+    gaps = np.diff(samples["times"].astype(np.float64))[page[1:] & page[:-1]]
+    held = ~changed[page[1:] & page[:-1]]
+    return {
+        "page_turns": page_turns(changed, samples["changed"].astype(np.float64)[1:], settings.turn_change),
+        "pages_held_share": round(float(gaps[held].sum() / gaps.sum()), 4) if gaps.sum() else 0.0,
+    }
+
+
+def _steadiness(settings: Spans, start_s: float, end_s: float, own: dict[str, NDArray[np.generic]]) -> Row:
+    times = own["times"].astype(np.float64)
+    x, y = (own[name].astype(np.float64)[1:] for name in ("shift_x", "shift_y"))
+    changed = _changed(settings, own)
+    return {
+        "held_share": still_share(times, changed, start_s, end_s),
+        "freeze_share": round(longest_hold_s(times, changed, start_s, end_s) / (end_s - start_s), 4),
+        "shake": round(shake(times, x, y), 4),
+    }
+
+
+def _median(values: NDArray[np.generic]) -> float:
+    return round(float(np.median(values.astype(np.float64))), 4) if values.size else 0.0
 
 
 def _mean(values: NDArray[np.generic]) -> float:

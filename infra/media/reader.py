@@ -59,11 +59,28 @@ def small_bgr(frame: VideoFrame, short_side: int) -> Picture:
     return np.asarray(frame.reformat(*size, format="bgr24", threads=1).to_ndarray(), np.uint8)
 
 
-def _shrink(frame: VideoFrame, plane: int, size: tuple[int, int]) -> Picture:
-    part = frame.planes[plane]
+def middle_luma(frame: VideoFrame, side: int) -> Picture:
+    """The luma in the middle of a frame at full resolution: uint8 of at most [side, side].
+
+    Not rotated; its first row and column lie on the grid of 8 x 8 blocks that codecs work in.
+    """
+    if frame.format.name in _PLANAR:
+        luma = _plane(frame, 0)
+    else:
+        luma = np.asarray(frame.reformat(format="gray", threads=1).to_ndarray(), np.uint8)
+    top, left = (max(0, length - side) // 16 * 8 for length in luma.shape)
+    return luma[top : top + side, left : left + side]
+
+
+def _plane(frame: VideoFrame, number: int) -> Picture:
+    """A view of one plane of a planar frame."""
+    part = frame.planes[number]
     pixels: Picture = np.frombuffer(part, np.uint8)  # type: ignore[call-overload]  # PyAV's stub omits the buffer protocol
-    pixels = pixels.reshape(part.height, part.line_size)[:, : part.width]
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return pixels.reshape(part.height, part.line_size)[:, : part.width]
+
+
+def _shrink(frame: VideoFrame, plane: int, size: tuple[int, int]) -> Picture:
+    return np.asarray(cv2.resize(_plane(frame, plane), size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 @dataclass

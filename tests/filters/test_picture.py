@@ -5,9 +5,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from sample_clips import clips, damage, shot, write_video
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sample_clips import Frames, clips, damage, shot, write_video
 
-from filters.picture import Quality
+from filters.picture import Quality, faults, judge
+from infra.media.decode import sample_frames
+from infra.stage import Drop, Row
 
 USELESS = {"all_black.mp4": "black", "frozen_frame.mp4": "static"}
 
@@ -38,6 +43,134 @@ def test_genuine_videos_pass(real_videos: Path, name: str) -> None:
     assert kept
     assert dropped == []
     assert all(row["quality_faults"] == [] for row in kept)
+
+
+def shaken(frames: Frames, spread: float) -> Frames:
+    """Windows of `frames` that jump about by `spread` of the window's height (standard deviation)."""
+    rng = np.random.default_rng(0)
+    height, width = (length * 2 // 3 for length in frames[0].shape[:2])
+    corner = np.array(frames[0].shape[:2]) - (height, width)
+    jumps = np.clip(corner / 2 + rng.normal(0, spread * height, (len(frames), 2)), 0, corner).astype(int)
+    return [frame[y : y + height, x : x + width] for frame, (y, x) in zip(frames, jumps, strict=True)]
+
+
+def jpeg(frame: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    return np.asarray(
+        cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR), np.uint8
+    )
+
+
+@pytest.fixture(scope="module")
+def street(real_videos: Path) -> Frames:
+    """Four seconds from a car, 640 x 360, 12 frames a second."""
+    frames, _ = sample_frames(str(real_videos / "udacity_highway.mp4"), 48, 0.0, 4.0)
+    return [np.asarray(cv2.resize(frame, (640, 360), interpolation=cv2.INTER_AREA), np.uint8) for frame in frames]
+
+
+def verdict(tmp_path: Path, frames: Frames, quality: Quality | None = None) -> list[str]:
+    """Faults of the one clip that `frames` make, nearly without loss."""
+    path = write_video(tmp_path / "clip.mp4", frames, fps=12, options={"crf": "5"})
+    ((kept,), _) = clips(path, quality or Quality(score_only=True))
+    return list(kept["quality_faults"])
+
+
+def test_what_a_film_can_suffer_is_told_apart(tmp_path: Path, street: Frames) -> None:
+    words = street[0].copy()
+    for line in range(15):
+        cv2.putText(words, "BUY NOW " * 5, (0, 24 * line + 20), cv2.FONT_HERSHEY_DUPLEX, 0.8, (255, 255, 255), 2)
+    small = [np.zeros_like(frame) for frame in street]
+    for frame, picture in zip(small, street, strict=True):
+        frame[90:270, 160:480] = cv2.resize(picture, (320, 180), interpolation=cv2.INTER_AREA)
+    suffered = {
+        "": street,
+        "shaky": shaken(street, 0.15),
+        "blocky": [jpeg(frame, 2) for frame in street],
+        "frozen": street[:8] + [street[8]] * 40,
+        "letterboxed": small,
+        "wrong_aspect": [frame[:136] for frame in street],
+    }
+    for reason, frames in suffered.items():
+        assert verdict(tmp_path, frames) == ([reason] if reason else []), reason
+    written = [np.where(words == 255, words, frame) for frame in street]
+    assert "texted" in verdict(tmp_path, written, Quality(max_text_share=0.05, score_only=True))
+    assert verdict(tmp_path, shaken(street, 0.01)) == []
+    assert verdict(tmp_path, street, Quality(min_duration_s=5.0, score_only=True)) == ["too_short"]
+    assert verdict(tmp_path, street, Quality(max_duration_s=3.0, score_only=True)) == ["too_long"]
+
+
+shares = st.floats(0, 1)
+measures = st.fixed_dictionaries(
+    {
+        "key": st.just("clip"),
+        "width": st.integers(16, 4096),
+        "height": st.integers(16, 4096),
+        "declared_frames": st.just(100),
+        "decoded_frames": st.just(100),
+        "lost_share": st.just(0.0),
+        "start_s": st.just(0.0),
+        "end_s": st.floats(0.1, 300),
+        "damaged": st.booleans(),
+        "motion_peak": st.floats(0, 3),
+        "sharpness": st.floats(0, 255),
+        "blockiness": st.floats(0.5, 4),
+        "shake": st.floats(0, 0.5),
+        "page_turns": st.integers(0, 3),
+        **dict.fromkeys(
+            (
+                "black_share",
+                "blown_out_share",
+                "still_share",
+                "freeze_share",
+                "text_share",
+                "picture_share",
+                "page_share",
+                "held_share",
+                "pages_held_share",
+            ),
+            shares,
+        ),
+    }
+)
+# score -> which way is worse, and the fault that comes of it
+WORSE = {
+    "black_share": (1, "black"),
+    "blown_out_share": (1, "blown_out"),
+    "still_share": (1, "static"),
+    "freeze_share": (1, "frozen"),
+    "text_share": (1, "texted"),
+    "blockiness": (1, "blocky"),
+    "shake": (1, "shaky"),
+    "motion_peak": (-1, "static"),
+    "sharpness": (-1, "blurry"),
+    "picture_share": (-1, "letterboxed"),
+}
+
+
+@given(measures, st.sampled_from(sorted(WORSE)), shares)
+def test_a_worse_score_never_clears_a_clip(row: Row, score: str, step: float) -> None:
+    way, reason = WORSE[score]
+    before, after = (faults(Quality(), clip, "film") for clip in (row, row | {score: row[score] + way * step}))
+    assert before.keys() <= after.keys()
+    assert after.keys() - before.keys() <= {reason}
+
+
+@given(measures)
+def test_every_verdict_can_be_checked(row: Row) -> None:
+    answer = judge(Quality(), row)
+    told = next(iter(judge(Quality(score_only=True), row)))
+    assert set(told) == {"key", "parent", *Quality.schema.names}
+    if isinstance(answer, Drop):
+        assert answer.reason == told["quality_faults"][0]
+        assert answer.detail
+    else:
+        assert told["quality_faults"] == []
+        assert answer == [told]
+
+
+def test_the_detail_names_score_and_threshold(real_videos: Path) -> None:
+    _, (drop,) = clips(real_videos / "intel_fruit_preview.gif", Quality(max_blockiness=1.2))
+    assert drop.reason == "blocky"
+    assert drop.detail == {"blockiness": pytest.approx(1.51, abs=0.05), "max_blockiness": 1.2}
 
 
 def test_only_the_damaged_part_of_a_video_is_dropped(real_videos: Path, tmp_path: Path) -> None:

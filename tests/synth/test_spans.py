@@ -97,12 +97,23 @@ def test_a_clip_is_measured_by_its_own_samples() -> None:
         "sharpness": np.where(first, 1.0, 5.0),
         "motion": np.where(times == 2, 99.0, 0.0),  # the cut itself belongs to no clip
         "hashes": np.arange(16, dtype=np.uint64),
+        "changed": np.where(first & (times > 0.8), 0.0, 0.5),
+        "shift_x": np.where(first, 0.0, np.arange(16) % 2 * 0.1),
+        "picture": np.where(first, 0.75, 1.0),
+        "flat": np.where(first, 1.0, 0.1),
+        "text": np.where(first, 0.1, 0.2),
+        **dict.fromkeys(("shift_y", "blockiness"), np.zeros(16)),
     }
     dark = clip_measures(Spans(), 0.0, 2.0, samples)
     light = clip_measures(Spans(), 2.0, 4.0, samples)
     assert (dark["black_share"], dark["blown_out_share"], dark["sharpness"]) == (1.0, 0.0, 1.0)
     assert (light["black_share"], light["blown_out_share"], light["sharpness"]) == (0.0, 1.0, 5.0)
     assert (dark["motion_peak"], light["motion_peak"], light["still_share"]) == (0.0, 0.0, 1.0)
+    assert (dark["picture_share"], dark["flat_share"], dark["text_share"]) == (0.75, 1.0, 0.1)
+    assert (dark["page_share"], light["page_share"]) == (1.0, 0.0)
+    assert (dark["held_share"], light["held_share"]) == (pytest.approx(4 / 7, abs=1e-3), 0.0)
+    assert (dark["freeze_share"], light["freeze_share"]) == (pytest.approx(1.25 / 2), 0.125)
+    assert (dark["shake"], light["shake"]) == (0.0, pytest.approx(0.1))
     assert (dark["hashes"], light["hashes"]) == (list(range(8)), list(range(8, 16)))
 
 
