@@ -30,14 +30,3 @@ def sharpness(luma: NDArray[np.uint8]) -> int:
 def motion(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
     """Mean absolute difference of two pictures of one size, in grey levels."""
     return float(cv2.norm(before, after, cv2.NORM_L1)) / before.size
-
-
-def perceptual_hash(luma: NDArray[np.uint8]) -> int:
-    """The 64-bit pHash: which of the 8 x 8 lowest frequencies of the 32 x 32 picture exceed their median.
-
-    Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010, section 3.2;
-    bits in row order, the first is the highest. Two pictures are alike when few bits differ.
-    """
-    tiny = cv2.resize(luma, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-    low = cv2.dct(tiny)[:8, :8]
-    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")

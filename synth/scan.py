@@ -1,6 +1,6 @@
 """Stage `scan`: one decode of the whole video at low resolution, for all that is asked of its pictures.
 
-Shot transitions, brightness, contrast, sharpness, motion and perceptual hashes a few times a second,
+Shot transitions, brightness, contrast, sharpness and motion a few times a second, fingerprints,
 and how much of the video could be decoded at all.
 """
 
@@ -19,10 +19,11 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from infra.errors import RowError
+from infra.media.fingerprint import Fingerprinter
 from infra.media.probe import open_video
-from infra.media.reader import FrameReader, small_bgr, small_luma, upright
+from infra.media.reader import FrameReader, small_bgr, small_luma
 from infra.stage import Row, RowStage, Work, Workspace, each
-from synth.measures import brightness_contrast, motion, perceptual_hash, sharpness
+from synth.measures import brightness_contrast, motion, sharpness
 from synth.transitions import CutDetector, DissolveDetector, Interval, merged
 
 _CUT_SIDE = 54  # short side of the pictures that cuts are looked for in; content scores do not change with it
@@ -50,7 +51,7 @@ class Scan(RowStage):
     min_decoded_share: float = 0.5
 
     name: ClassVar[str] = "scan"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("source", "declared_frames", "duration_s")
     schema: ClassVar[pa.Schema] = pa.schema(
         [
@@ -66,7 +67,7 @@ class Scan(RowStage):
             ("contrast", pa.list_(pa.float32())),  # its standard deviation
             ("sharpness", pa.list_(pa.float32())),  # |Laplacian| of the hardest edges at 256 px, 0-255
             ("motion", pa.list_(pa.float32())),  # mean absolute difference from the sample before, 0-255
-            ("hashes", pa.list_(pa.uint64())),  # 64-bit pHash
+            ("prints", pa.binary()),  # what the video shows, twice a second: infra.media.fingerprint
         ]
     )
     unit_rows: ClassVar[int] = 8
@@ -102,17 +103,23 @@ def _watch(settings: Scan, reader: FrameReader) -> Row:
     cuts = CutDetector(settings.adaptive_threshold, settings.min_content, settings.min_shot_s)
     dissolves = DissolveDetector()
     samples = Samples()
+    prints = Fingerprinter()
     next_s, next_sample = 0.0, 0
     for time_s, frame in reader.frames():
         if time_s < next_s:
             continue
         next_s = time_s + 1 / _MAX_FPS
-        cuts.add(time_s, small_bgr(frame, _CUT_SIDE))
+        picture = small_bgr(frame, _CUT_SIDE)
+        cuts.add(time_s, picture)
+        prints.add(time_s, picture, frame.rotation)
         if time_s * settings.samples_per_s >= next_sample - 1e-3:
             next_sample = int(time_s * settings.samples_per_s + 1e-3) + 1
             dissolves.add(time_s, samples.add(time_s, frame))
     transitions = merged([(cut_s, cut_s) for cut_s in cuts.finish()] + dissolves.finish())
+    edges = [0.0, *(time_s for transition in transitions for time_s in transition), reader.end_s]
+    shots = list(zip(edges[::2], edges[1::2], strict=True))
     return {
+        "prints": prints.finish(reader.end_s, shots),
         "cut_starts": [start for start, _ in transitions],
         "cut_ends": [end for _, end in transitions],
         **samples.columns,
@@ -125,7 +132,7 @@ class Samples:
 
     columns: dict[str, list[float]] = field(
         default_factory=lambda: {
-            name: [] for name in ("times", "brightness", "contrast", "sharpness", "motion", "hashes")
+            name: [] for name in ("times", "brightness", "contrast", "sharpness", "motion")
         }
     )
     _before: NDArray[np.uint8] | None = None
@@ -142,7 +149,6 @@ class Samples:
             "contrast": round(contrast, 2),
             "sharpness": sharpness(luma),
             "motion": 0.0 if self._before is None else round(motion(self._before, thumb), 4),
-            "hashes": perceptual_hash(upright(luma, frame.rotation)),
         }
         for name, value in values.items():
             self.columns[name].append(value)

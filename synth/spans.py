@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from infra.media.fingerprint import clip_prints
 from infra.stage import Drop, Row, RowStage, Work, Workspace, each
 from synth.transitions import Interval, merged
 
-_MEASURES = ("times", "brightness", "contrast", "sharpness", "motion", "hashes")
+_MEASURES = ("times", "brightness", "contrast", "sharpness", "motion")
 _HOLD_S = 1.0  # a change between two samples further apart took no longer: the old picture was held before it
 
 
@@ -46,7 +47,7 @@ class Spans(RowStage):
     plain_contrast: float = 6.0  # standard deviation under which a picture is plain
 
     name: ClassVar[str] = "spans"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = (
         "video_id",
         "end_s",
@@ -54,6 +55,7 @@ class Spans(RowStage):
         "cut_ends",
         "damaged_starts",
         "damaged_ends",
+        "prints",
         *_MEASURES,
     )
     schema: ClassVar[pa.Schema] = pa.schema(
@@ -70,7 +72,7 @@ class Spans(RowStage):
             ("sharpness", pa.float64()),  # median
             ("motion", pa.float64()),  # mean
             ("motion_peak", pa.float64()),  # largest change between two samples
-            ("hashes", pa.list_(pa.uint64())),  # pHashes of the clip's samples, in order
+            ("prints", pa.binary()),  # the prints that show nothing but the clip: infra.media.fingerprint
         ]
     )
     unit_rows: ClassVar[int] = 256
@@ -106,6 +108,7 @@ def _clip_row(settings: Spans, row: Row, span: Span, left_out_s: float, samples:
         "damaged": span.damaged,
         "left_out_s": left_out_s,
         **clip_measures(settings, start_s, end_s, samples),
+        "prints": clip_prints(row["prints"], start_s, end_s),
     }
 
 
@@ -177,7 +180,6 @@ def clip_measures(settings: Spans, start_s: float, end_s: float, samples: dict[s
         "sharpness": round(float(np.median(own["sharpness"].astype(np.float64))), 2) if high > low else 0.0,
         "motion": _mean(change),
         "motion_peak": round(float(change.max(initial=0.0)), 4),
-        "hashes": [int(value) for value in own["hashes"]],
     }
 
 
