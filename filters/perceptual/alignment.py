@@ -89,28 +89,37 @@ def _refined(a: Cells, b: Cells, lag: int, need: int, speeds: Sequence[float]) -
     if not enough.any():
         return None
     begin, speed, position, inside = (values[enough] for values in (begin, speed, position, inside))
-    distance, change_distance, change = distances(between(a, position), b, inside)
+    distance, change_distance, change = distances(*laid_over(a, b, position, speed[:, None]), inside)
     best = int(np.argmin(_badness(distance, change_distance, change) + _SPEED_WEIGHT * np.abs(speed - 1)))
     values = (float(v[best]) for v in (distance, change_distance, change, begin, speed))
     return Alignment(*values, int(inside[best].sum()))
 
 
-def between(cells: Cells, position: NDArray[np.float32]) -> Cells:
-    """Cells [h, k, n] at positions [h, k] between prints; read anywhere outside."""
+def laid_over(a: Cells, b: Cells, position: Cells, speed: Cells | float) -> tuple[Cells, Cells]:
+    """Cells [h, k, n] of A at `position` [h, k] and of B's prints k, both read between prints by the same share.
+
+    Reading between prints blurs what moves; where A alone was read so, its blur would count as a difference.
+    Both are moved half of the way to the nearest print of A instead.
+    """
+    half = (position - np.rint(position)) / 2
+    return _between(a, position - half), _between(b, np.arange(len(b), dtype=np.float32) - half / speed)
+
+
+def _between(cells: Cells, position: Cells) -> Cells:
+    """Cells [h, k, n] at positions [h, k] between prints; outside, those at the ends."""
     low = np.clip(position.astype(np.int64), 0, max(0, len(cells) - 2))
     share = np.clip(position - low, 0.0, 1.0)[..., None].astype(np.float32)
-    after = cells[np.minimum(low + 1, len(cells) - 1)]
     before = cells[low]
-    return before + share * (after - before)
+    return np.asarray(before + share * (cells[np.minimum(low + 1, len(cells) - 1)] - before))
 
 
 def distances(
     x: Cells, y: Cells, inside: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """For each hypothesis: 1 - correlation, the same of what changes, and how much does: x [h, k, n], y [k, n]."""
+    """For each hypothesis: 1 - correlation, the same of what changes, and how much does; x and y are [h, k, n]."""
     weight = inside.astype(np.float32)[..., None]
     prints = weight.sum(axis=1)  # [h, 1]
-    x, y = x * weight, y[None] * weight
+    x, y = x * weight, y * weight
     mean_x, mean_y = x.sum(axis=1) / prints, y.sum(axis=1) / prints  # [h, n]
     dx, dy = (x - mean_x[:, None]) * weight, (y - mean_y[:, None]) * weight
     size = prints[:, 0] * x.shape[2]

@@ -9,88 +9,103 @@ picture and its mirror image have one key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from filters.perceptual.geometry import View, luma, reading
-from infra.media.fingerprint import LUMA_CELLS, LUMA_SIDE
+from infra.media.fingerprint import LUMA_SIDE
 
-NOW_BITS = 24  # signs of the print itself
-THEN_BITS = 8  # and of a later one
-GAP = 2  # prints between the two: a second
-WEAK = 2  # signs of the print that may have fallen either way
+SIGNS = 56  # frequencies whose signs are kept
+NOW_BITS = 24  # of them in a key
+THEN_BITS = 8  # signs of a later print in a key
+GAP = 2  # prints until then: a second
 FLAT = 2.5  # standard deviation of luma in grey levels up to which a print says nothing
+FINE_LEVELS = 256
 
 Keys = NDArray[np.uint32]
 
 
 def _frequencies() -> list[tuple[int, int]]:
     """(down, across) of the frequencies whose signs are taken, lowest first."""
-    pairs = [(v, u) for v in range(LUMA_SIDE) for u in range(LUMA_SIDE) if (u, v) != (0, 0)]
-    return sorted(pairs, key=lambda pair: (pair[0] + pair[1], pair[0]))[:NOW_BITS]
+    pairs = [(v, u) for v in range(LUMA_SIDE) for u in range(LUMA_SIDE) if (v, u) != (0, 0)]
+    return sorted(pairs, key=lambda pair: (pair[0] + pair[1], pair[0]))[:SIGNS]
+
+
+_FIRST_ACROSS = np.uint64(1 << _frequencies().index((0, 1)))
+_FIRST_DOWN = _frequencies().index((1, 0))
+ODD = np.uint64(sum(1 << i for i, (_, u) in enumerate(_frequencies()) if u % 2))  # signs that turn in a mirror
 
 
 @cache
 def _transform(view: View) -> NDArray[np.float32]:
-    """[64, NOW_BITS]: cells of the whole picture to the frequencies of a view of it (DCT-II, orthonormal)."""
+    """[64, SIGNS]: cells of the whole picture to the frequencies of a view of it (DCT-II, orthonormal)."""
     k = np.arange(LUMA_SIDE)
     lines = np.cos(np.pi * np.outer(k, k + 0.5) / LUMA_SIDE)
+    lines /= np.linalg.norm(lines, axis=1, keepdims=True)
     basis = np.stack([np.outer(lines[v], lines[u]).ravel() for v, u in _frequencies()])
     rows = reading(np.linspace(view.top, view.bottom, LUMA_SIDE + 1))
     columns = reading(np.linspace(view.left, view.right, LUMA_SIDE + 1))
     return np.asarray((basis @ np.kron(rows, columns)).T, np.float32)
 
 
-@cache
-def _odd() -> tuple[int, int]:
-    """Masks over the signs of a print and of the later one: which turn when the picture is mirrored."""
-    odd = [u % 2 for _, u in _frequencies()]
-    now = sum(bit << i for i, bit in enumerate(odd))
-    return now, now & (2**THEN_BITS - 1)
-
-
-@dataclass(frozen=True)
-class Signs:
-    """Signs of frequencies of prints, and which of them are weakest; all [prints]."""
-
-    bits: NDArray[np.uint32]  # bit i: frequency i is positive
-    weak: NDArray[np.uint32]  # [prints, WEAK]: masks of one bit each, the weakest first
-    weak_then: NDArray[np.uint32]  # mask of the weakest among the first THEN_BITS
-    flat: NDArray[np.bool_]
+# What keys are made of, one record a print.
+SIGNS_TYPE = np.dtype(
+    [
+        ("bits", np.uint64),  # bit i: frequency i is positive, in the picture or its mirror image
+        ("weakest", np.uint8),  # which of the first NOW_BITS are weakest
+        ("second", np.uint8),
+        ("weakest_then", np.uint8),  # and of the first THEN_BITS
+        ("fine", np.uint8),  # share of the contrast that goes from top to bottom: orders prints that share a key
+        ("tells", np.bool_),  # whether the picture is more than a plain surface
+    ]
+)
+Signs = NDArray[np.void]
 
 
 def signs(prints: NDArray[np.uint8], view: View) -> Signs:
-    """The signs of a view of some prints [n, PRINT_BYTES]."""
-    cells = luma(prints)
-    values = cells @ _transform(view)
-    bits = (values > 0) @ (np.uint32(1) << np.arange(NOW_BITS, dtype=np.uint32))
-    strength = np.abs(values)
-    weak_then = np.uint32(1) << np.argmin(strength[:, :THEN_BITS], axis=1).astype(np.uint32)
-    order = np.argpartition(strength, WEAK, axis=1)[:, :WEAK]
-    weak = np.uint32(1) << order.astype(np.uint32)
-    return Signs(bits.astype(np.uint32), weak, weak_then, cells.std(axis=1) <= FLAT)
+    """The signs of a view of some prints [n, PRINT_BYTES]: SIGNS_TYPE [n]."""
+    values = luma(prints) @ _transform(view)
+    strength = np.abs(values[:, :NOW_BITS])
+    contrast = np.sqrt((values * values).sum(axis=1))
+    fine = (values[:, _FIRST_DOWN] / np.maximum(1e-3, contrast) + 1) * (FINE_LEVELS / 2)
+    made = np.zeros(len(prints), SIGNS_TYPE)
+    positive = np.zeros((len(prints), 8), np.uint8)
+    positive[:, : SIGNS // 8] = np.packbits(values > 0, axis=1, bitorder="little")
+    made["bits"] = turned(positive.view("<u8").ravel())
+    made["weakest_then"] = np.argmin(strength[:, :THEN_BITS], axis=1)
+    made["weakest"] = np.argmin(strength, axis=1)
+    strength[np.arange(len(strength)), made["weakest"]] = np.inf
+    made["second"] = np.argmin(strength, axis=1)
+    made["fine"] = np.clip(fine, 0, FINE_LEVELS - 1)
+    made["tells"] = contrast > FLAT * LUMA_SIDE
+    return made
 
 
-def probes(now: Signs, then: Signs) -> list[Keys]:
-    """The keys of prints and the ones a gap later, for every way that the weakest signs may have fallen."""
-    keys = []
-    for flips in range(2 ** (WEAK + 1)):
-        bits = now.bits
-        for i in range(WEAK):
-            bits = bits ^ (now.weak[:, i] if flips >> i & 1 else np.uint32(0))
-        later = (then.bits ^ (then.weak_then if flips >> WEAK & 1 else np.uint32(0))) & np.uint32(2**THEN_BITS - 1)
-        keys.append(_canonical(bits, later))
-    return keys
+def turned(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The signs of the pictures, or of their mirror images: whichever are brighter on the one side."""
+    return np.where(bits & _FIRST_ACROSS, bits, bits ^ ODD)
 
 
-def _canonical(now: Keys, then: Keys) -> Keys:
-    """Keys that a picture and its mirror image have in common."""
-    odd_now, odd_then = _odd()
-    turn = (now & np.uint32(1 << _frequencies().index((0, 1)))) == 0
-    now = np.where(turn, now ^ np.uint32(odd_now), now)
-    then = np.where(turn, then ^ np.uint32(odd_then), then)
-    return (now << np.uint32(THEN_BITS)) | then
+def unlike(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """How many signs differ, in a mirror if there fewer do."""
+    return np.minimum(np.bitwise_count(a ^ b), np.bitwise_count(a ^ b ^ ODD))
+
+
+def probe(now: Signs, then: Signs, flips: int) -> Keys:
+    """The keys of prints and the ones a gap later, with some of the weakest signs flipped.
+
+    Bits of `flips`: the weakest sign, the second weakest, the weakest of the later print. A flip of the first
+    sign turns the whole picture.
+    """
+    one = np.uint64(1)
+    bits, later = now["bits"], then["bits"]
+    if flips & 1:
+        bits = bits ^ (one << now["weakest"].astype(np.uint64))
+    if flips & 2:
+        bits = bits ^ (one << now["second"].astype(np.uint64))
+    if flips & 4:
+        later = later ^ (one << then["weakest_then"].astype(np.uint64))
+    key = turned(bits) & np.uint64(2**NOW_BITS - 1)
+    return (key << np.uint64(THEN_BITS) | turned(later) & np.uint64(2**THEN_BITS - 1)).astype(np.uint32)

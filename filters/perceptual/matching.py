@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.perceptual.alignment import Alignment, align, badness, between, distances
+from filters.perceptual.alignment import Alignment, align, badness, distances, laid_over
 from filters.perceptual.geometry import Cells, View, comparable, comparable_chroma, luma, luma_matrices
 from infra.media.fingerprint import PRINTS_PER_S
 from infra.recipe import Settings
@@ -16,11 +16,13 @@ from infra.stage import Row
 
 Prints = NDArray[np.uint8]
 
-_NOISE = 0.3  # grey levels by which a cell of a copy may differ from itself
-_STEPS = (0.05, 0.025)  # shares of a side by which the edges of a crop are looked for
-_MAX_CUT = 0.3  # share of a side that a crop may lack on one side
-_MAX_CROP_START = 0.12  # distance before a crop is looked for, from which it may still be found
 WHOLE = View()
+
+_NOISE = 0.4  # grey levels by which what changes in a cell of a copy may differ
+_GUESSES = tuple(View(x, 1 - x, y, 1 - y) for x, y in ((0.05, 0.05), (0.1, 0.1), (0.05, 0.0), (0.15, 0.0), (0.0, 0.1)))
+_STEPS = (0.05, 0.025)  # shares of a side by which the edges of a crop are moved
+_MAX_CUT = 0.3  # share of a side that a crop may lack on one side
+_CROP_HOPE = (0.2, 0.5)  # distances before the crop is known, of the picture and of what changes, that may come right
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,23 @@ class Limits(Settings):
 
     max_distance: float = 0.02  # 1 - correlation of the pictures; other stretches of one fixed camera begin at 0.023
     max_change_distance: float = 0.15  # 1 - correlation of what moves, noise aside; those begin at 0.17
-    min_change: float = 0.5  # grey levels: what changes less is still, and only the picture is compared
+    max_crop_distance: float = 0.04  # of the pictures where one is cropped, which is known to a few percent only
+    max_crop_change_distance: float = 0.1
+    min_change: float = 1.0  # grey levels: what changes less is still, and only the picture is compared
     max_still_distance: float = 0.005  # of still pictures, which say less
     max_colour_distance: float = 6.0  # root mean square difference of chroma in levels
     min_overlap: float = 0.5  # share of the shorter clip that both show
     mirrored: bool = True  # look for mirrored copies
     cropped: bool = True  # look for copies that lack parts of the picture
+
+    def of(self, view: View, change: float) -> tuple[float, float]:
+        """The largest distances of the picture and of what changes that make a match."""
+        if change < self.min_change:
+            return self.max_still_distance, np.inf
+        noise = (_NOISE / change) ** 2  # what changes little is mixed with what encoding did
+        if view.is_crop:
+            return self.max_crop_distance, self.max_crop_change_distance + noise
+        return self.max_distance, self.max_change_distance + noise
 
 
 @dataclass(frozen=True)
@@ -81,36 +94,41 @@ def _starts(first: list[tuple[Alignment, View]], crops: Iterable[tuple[View, boo
     """Views from which a crop is looked for, the likely ones first."""
     yield from crops
     for alignment, view in first:
-        if alignment.distance < _MAX_CROP_START:
+        if _is_hopeful(alignment):
             yield view, True
             yield view, False
+
+
+def _is_hopeful(alignment: Alignment) -> bool:
+    return alignment.distance <= _CROP_HOPE[0] and alignment.change_distance <= _CROP_HOPE[1]
 
 
 def _cropped(
     limits: Limits, whole: Prints, copy: Prints, start: View, whole_is_a: bool, same_video: bool
 ) -> Match | None:
     alignment = align(*comparable(whole, copy, start), limits.min_overlap)
-    if alignment is None or alignment.distance > _MAX_CROP_START:
+    if alignment is None or not _is_hopeful(alignment):
         return None
     view = fitted_view(whole, copy, start, alignment)
-    alignment = align(*comparable(whole, copy, view), limits.min_overlap) if view != start else alignment
+    if view != start:
+        alignment = align(*comparable(whole, copy, view), limits.min_overlap)
     if alignment is None or alignment.change < limits.min_change:  # a part of a still picture says too little
         return None
     return _judged(limits, whole, copy, view, whole_is_a, alignment, same_video)
 
 
 def fitted_view(whole: Prints, copy: Prints, start: View, alignment: Alignment) -> View:
-    """The view of least distance that is found from `start` by moving one edge at a time."""
-    x, y = _laid_over(luma(whole), luma(copy), alignment)
-    best, least = start, _view_badness(x, y, start)
+    """The view of least distance that is found from `start`, or a common crop, by moving one edge at a time."""
+    x, y = _on_each_other(luma(whole), luma(copy), alignment)
+    guesses = [start, *(replace(guess, mirrored=start.mirrored) for guess in _GUESSES)]
+    least, best = min(((_view_badness(x, y, view), view) for view in guesses), key=lambda scored: scored[0])
     for step in _STEPS:
-        moved = True
-        while moved:
-            tried = [(_view_badness(x, y, view), i, view) for i, view in enumerate(_neighbours(best, step))]
-            badness_now, _, view = min(tried)
-            moved = badness_now < least - 1e-6
-            if moved:
-                best, least = view, badness_now
+        while True:
+            tried = [(_view_badness(x, y, view), view) for view in _neighbours(best, step)]
+            badness_now, view = min(tried, key=lambda scored: scored[0])
+            if badness_now > least - 1e-6:
+                break
+            least, best = badness_now, view
     return best
 
 
@@ -124,29 +142,28 @@ def _neighbours(view: View, step: float) -> Iterator[View]:
 
 def _view_badness(x: Cells, y: Cells, view: View) -> float:
     pick, reduce = luma_matrices(view)
-    values = distances((x @ pick.T)[None], y @ reduce.T, np.ones((1, len(x)), bool))
+    values = distances((x @ pick.T)[None], (y @ reduce.T)[None], np.ones((1, len(x)), bool))
     return badness(Alignment(*(float(v[0]) for v in values), 0.0, 1.0, len(x)))
 
 
-def _laid_over(whole: Cells, copy: Cells, alignment: Alignment) -> tuple[Cells, Cells]:
-    """The prints of both that lie over each other."""
+def _on_each_other(whole: Cells, copy: Cells, alignment: Alignment) -> tuple[Cells, Cells]:
+    """The cells [prints, n] of both that lie over each other."""
     position = (alignment.lag + alignment.speed * np.arange(len(copy))).astype(np.float32)
     on = (position >= -0.5) & (position <= len(whole) - 0.5)
-    return between(whole, position[None, on])[0], copy[on]
+    x, y = laid_over(whole, copy, position[None], alignment.speed)
+    return x[0, on], y[0, on]
 
 
 def _judged(
     limits: Limits, whole: Prints, copy: Prints, view: View, whole_is_a: bool, found: Alignment, same_video: bool
 ) -> Match | None:
     """The match an alignment makes, if it is one."""
-    if found.change < limits.min_change:
-        if same_video or found.distance > limits.max_still_distance:
-            return None
-    elif found.change_distance > limits.max_change_distance + (_NOISE / found.change) ** 2:
+    max_distance, max_change_distance = limits.of(view, found.change)
+    if found.distance > max_distance or found.change_distance > max_change_distance:
         return None
-    if found.distance > limits.max_distance:
+    if found.change < limits.min_change and same_video:
         return None
-    x, y = _laid_over(*comparable_chroma(whole, copy, view), found)
+    x, y = _on_each_other(*comparable_chroma(whole, copy, view), found)
     colour = float(np.sqrt(np.mean((x - y) ** 2)))
     if colour > limits.max_colour_distance:
         return None

@@ -128,12 +128,12 @@ def _between_bars(lit: NDArray[np.float64]) -> slice:
 
 
 def _bar_lines(lit: NDArray[np.float64]) -> int:
-    """How many of the first lines are a bar and the blurred line at its edge."""
+    """How many of the first lines are a bar, with the line at its edge that may be a mixture."""
     dark = int(np.argmax(lit > _BAR_LINE))
     if not 0 < dark <= _MAX_BAR * len(lit):
         return 0
     content = int(np.argmax(lit >= _FULL_LINE))
-    return content if dark <= content <= dark + 2 else 0
+    return content + 1 if dark <= content <= dark + 2 else 0
 
 
 def cells(luma: Picture, chroma: Picture, box: tuple[slice, slice]) -> NDArray[np.uint8]:
