@@ -24,6 +24,8 @@ _CHANGE_WEIGHT = 0.1
 _SPEED_WEIGHT = 0.01  # a few prints fit at many speeds
 _OVER_EDGE = 0.5  # of a print: clips whose prints lie half a print apart would lose one at an end
 _NO_HOPE = 0.25  # a distance that no finer alignment mends
+_NO_HOPE_CHANGE = 0.7  # and one of what changes
+_SURE = 0.002  # a distance that no other alignment betters by much
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,24 @@ class Alignment:
     overlap: int  # prints of B
 
 
-def align(whole: Cells, copy: Cells, min_overlap: float, speeds: Sequence[float] = SPEEDS) -> Alignment | None:
+def align(whole: Cells, copy: Cells, min_overlap: float) -> Alignment | None:
     """The alignment of least distance among all that cover `min_overlap` of the shorter clip; None when all are bad.
 
     Cells are [prints, n], both of the same places. First all whole lags are tried, by the squared difference of
     the pictures, then speeds and parts of a print around the best of them.
     """
     need = max(MIN_PRINTS, int(np.ceil(min_overlap * min(len(whole), len(copy)))))
-    found = [_refined(whole, copy, lag, need, speeds) for lag in _whole_lags(whole, copy, need)]
-    return min((alignment for alignment in found if alignment is not None), key=badness, default=None)
+    found = None
+    for lag in _whole_lags(whole, copy, need):
+        for speeds in (SPEEDS[:1], SPEEDS[1:]):
+            near = _refined(whole, copy, lag, need, speeds)
+            if near is not None and (found is None or badness(near) < badness(found)):
+                found = near
+            if near is None or near.distance > _NO_HOPE or near.change_distance * min(1.0, near.change) > _NO_HOPE_CHANGE:
+                break
+            if near.distance < _SURE and near.change_distance < 10 * _SURE:
+                return near
+    return found
 
 
 def badness(alignment: Alignment) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.perceptual.geometry import View, comparable
+from filters.perceptual.geometry import Cells, View, comparable
 from filters.perceptual.keys import GAP, SIGNS_TYPE, Signs, probe, signs, unlike
 from filters.perceptual.prints import Prints
 
@@ -24,7 +24,9 @@ _PIECE = 1 << 17  # prints at once
 _ENTRIES = 1 << 26  # keys sorted at once
 _NEIGHBOURS = 8  # entries of one key that each entry is paired with
 _MAX_UNLIKE = 14  # of the signs
-_MIN_ALIKE = 0.85  # correlation of the two prints
+_MIN_ALIKE = 0.9  # correlation of the two prints
+_MIN_CHANGE = 1.5  # grey levels; what changes less by the later print is not compared
+_MIN_CHANGE_ALIKE = 0.5  # correlation of what changes
 _GOLDEN = np.uint32(2654435769)  # spreads keys evenly (Fibonacci hashing; Knuth, TAOCP 3, section 6.4)
 
 
@@ -163,8 +165,8 @@ def _alike(
         of_view = np.flatnonzero(view == v)
         for at in range(0, len(of_view), _PIECE):
             some = of_view[at : at + _PIECE]
-            copy, whole = keyed.print_of[i[some]], keyed.print_of[j[some]]
-            good = _correlation(prints.take(whole), prints.take(copy), VIEWS[v]) >= _MIN_ALIKE
+            copy, whole = (keyed.print_of[entries[some]].astype(np.int64) for entries in (i, j))
+            good = _show_the_same(prints, whole, copy, VIEWS[v])
             a, b = clip_of[whole[good]].astype(np.int64), clip_of[copy[good]].astype(np.int64)
             if v == 0:
                 a, b = np.minimum(a, b), np.maximum(a, b)
@@ -172,15 +174,32 @@ def _alike(
     return _unique(np.concatenate(found))
 
 
-def _correlation(whole: NDArray[np.uint8], copy: NDArray[np.uint8], view: View) -> NDArray[np.float32]:
-    """Of prints one by one, the copies mirrored if that is better."""
-    best = np.full(len(whole), -1.0, np.float32)
+def _show_the_same(
+    prints: Prints, whole: NDArray[np.int64], copy: NDArray[np.int64], view: View
+) -> NDArray[np.bool_]:
+    """Whether prints look alike one by one, and what has changed by the later print of the key as well.
+
+    Clips from one studio look alike all the time; what moves tells them apart.
+    """
+    now_whole, now_copy, then_whole, then_copy = (
+        prints.take(index) for index in (whole, copy, whole + GAP, copy + GAP)
+    )
+    good = np.zeros(len(whole), bool)
     for mirrored in (False, True):
-        x, y = comparable(whole, copy, View(view.left, view.right, view.top, view.bottom, mirrored))
-        x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
-        size = np.sqrt(np.maximum(1e-6, (x * x).sum(axis=1) * (y * y).sum(axis=1)))
-        best = np.maximum(best, (x * y).sum(axis=1) / size)
-    return best
+        seen = View(view.left, view.right, view.top, view.bottom, mirrored)
+        x, y = comparable(now_whole, now_copy, seen)
+        later_x, later_y = comparable(then_whole, then_copy, seen)
+        dx, dy = later_x - x, later_y - y
+        moves = (dx * dx + dy * dy).mean(axis=1) > _MIN_CHANGE**2
+        good |= (_correlation(x, y) >= _MIN_ALIKE) & (~moves | (_correlation(dx, dy) >= _MIN_CHANGE_ALIKE))
+    return good
+
+
+def _correlation(x: Cells, y: Cells) -> NDArray[np.float32]:
+    """Of rows one by one."""
+    x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
+    size = np.sqrt(np.maximum(1e-6, (x * x).sum(axis=1) * (y * y).sum(axis=1)))
+    return np.asarray((x * y).sum(axis=1) / size)
 
 
 def _unique(rows: NDArray[np.int64]) -> NDArray[np.int64]:
