@@ -7,8 +7,14 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from eval.promotion import PromotionRule
+from filters.consistency import Consistency
+from filters.decontaminate_texts import DecontaminateTexts
 from filters.exact import ExactDuplicates
+from filters.perceptual.stage import Perceptual
 from filters.picture import Quality
+from filters.rectify import Rectify
+from filters.semantic import SemanticDuplicates
+from filters.texts import NearDuplicateTexts, RepeatedCaptions
 from infra.budget import Budget, Prices
 from infra.errors import UsageError
 from infra.recipe import Settings, load_recipe
@@ -26,6 +32,7 @@ from synth.query import Queries
 from synth.scan import Scan
 from synth.spans import Spans
 from synth.tasks import Pairs
+from train.prober import Embed
 from train.settings import TrainSettings
 
 
@@ -47,13 +54,21 @@ class Recipe(Settings):
 
     probe: Probe = field(default_factory=Probe)
     exact: ExactDuplicates = field(default_factory=ExactDuplicates)
+    rectify: Rectify = field(default_factory=Rectify)
+    repeated_captions: RepeatedCaptions = field(default_factory=RepeatedCaptions)
     scan: Scan = field(default_factory=Scan)
     spans: Spans = field(default_factory=Spans)
     quality: Quality = field(default_factory=Quality)
+    perceptual: Perceptual = field(default_factory=Perceptual)
     cut: Cut = field(default_factory=Cut)
     excerpts: Excerpts = field(default_factory=Excerpts)
     captions: Captions = field(default_factory=Captions)
+    texts: NearDuplicateTexts = field(default_factory=NearDuplicateTexts)
+    embed: Embed = field(default_factory=Embed)
+    semantic: SemanticDuplicates = field(default_factory=SemanticDuplicates)
+    consistency: Consistency = field(default_factory=Consistency)
     queries: Queries = field(default_factory=Queries)
+    decontaminate_texts: DecontaminateTexts = field(default_factory=DecontaminateTexts)
     pairs: Pairs = field(default_factory=Pairs)
     layout: Layout = field(default_factory=Layout)
     pack: Pack = field(default_factory=Pack)
@@ -75,22 +90,37 @@ class Recipe(Settings):
         """The stages in order; each works on what the one before it put out.
 
         Cheap before expensive: nothing is encoded or captioned that a cheaper filter would have dropped.
+        What the recipe gives nothing to check by is left out (see `unchecked`).
         """
         generator = pinned(self.generator)
         return [
             self.probe,
             self.exact,
+            self.rectify,
+            self.repeated_captions,
             self.scan,
             self.spans,
             self.quality,
+            self.perceptual,
             self.cut,
             self.excerpts,
             replace(self.captions, generator=generator),
+            self.texts,
+            *((self.embed.pinned(), self.semantic, self.consistency) if self.embed.prober else ()),
             replace(self.queries, generator=generator),
+            *((self.decontaminate_texts,) if self.decontaminate_texts.sets else ()),
             self.pairs,
             self.layout,
             self.pack,
         ]
+
+    def unchecked(self) -> list[str]:
+        """What a run by this recipe does not check, and what it would need for that."""
+        missing = {
+            "semantic duplicates and whether captions fit their clips: embed.prober, a GVE checkpoint": self.embed.prober,
+            "evaluation videos and texts: decontaminate.sets, made by `uvr index`": self.decontaminate_texts.sets,
+        }
+        return [need for need, given in missing.items() if not given]
 
     def synthesis(self) -> dict[str, Any]:
         """The settings that decide what a release holds, by stage."""

@@ -30,8 +30,8 @@ class Captions(RowStage):
     shares: Shares = CLIP_SHARES
 
     name: ClassVar[str] = "captions"
-    version: ClassVar[int] = 2
-    needs: ClassVar[tuple[str, ...]] = ("clip_path", "clip_duration_s", "weak_caption")
+    version: ClassVar[int] = 3
+    needs: ClassVar[tuple[str, ...]] = ("clip_path", "clip_duration_s", "caption")
     schema: ClassVar[pa.Schema] = pa.schema(
         [
             ("captions", pa.list_(pa.string())),  # in the order of CAPTION_KINDS
@@ -64,7 +64,7 @@ def caption_request(settings: Captions, workspace: Workspace, row: Row) -> Reque
         seed=settings.seed,
         video=workspace.read(row["clip_path"]),
         duration_s=row["clip_duration_s"],
-        weak_caption=row["weak_caption"] or "",
+        weak_caption=row["caption"],
         slots=draw_slots(settings.shares, settings.seed, "video_captions", row["key"]),
     )
 

@@ -103,14 +103,3 @@ def _lit_part(lit_shares: NDArray[np.float32]) -> tuple[int, int]:
 def _bars(before: int, behind: int, inside: NDArray[np.uint8]) -> list[tuple[int, NDArray[np.uint8]]]:
     """The black lines on both sides of a picture, each with a line of it near their border."""
     return [(before, inside[_SOFT]), (behind, inside[-1 - _SOFT])]
-
-
-def perceptual_hash(luma: NDArray[np.uint8]) -> int:
-    """The 64-bit pHash: which of the 8 x 8 lowest frequencies of the 32 x 32 picture exceed their median.
-
-    Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010, section 3.2;
-    bits in row order, the first is the highest. Two pictures are alike when few bits differ.
-    """
-    tiny = cv2.resize(luma, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-    low = cv2.dct(tiny)[:8, :8]
-    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")

@@ -31,7 +31,7 @@ class Queries(RowStage):
     shares: Shares = FRAME_SHARES
 
     name: ClassVar[str] = "queries"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = (
         "clip_path",
         "clip_duration_s",
@@ -39,7 +39,7 @@ class Queries(RowStage):
         "subclip_path",
         "subclip_start_s",
         "subclip_end_s",
-        "weak_caption",
+        "caption",
     )
     schema: ClassVar[pa.Schema] = pa.schema(
         [
@@ -93,6 +93,6 @@ def _request(settings: Queries, workspace: Workspace, row: Row, kind: Kind) -> R
         frame=b"" if kind == "video_query" else workspace.read(row["frame_path"]),
         subclip=workspace.read(row["subclip_path"]) if kind == "video_query" else b"",
         subclip_s=(row["subclip_start_s"], row["subclip_end_s"]),
-        weak_caption=row["weak_caption"] or "",
+        weak_caption=row["caption"],
         slots=draw_slots(settings.shares, settings.seed, kind, row["key"]),
     )

@@ -1,6 +1,6 @@
 """Stage `scan`: one decode of the whole video at low resolution, for all that is asked of its pictures.
 
-Shot transitions, brightness, contrast, sharpness, motion and perceptual hashes a few times a second,
+Shot transitions, brightness, contrast, sharpness and motion a few times a second, fingerprints,
 and how much of the video could be decoded at all.
 """
 
@@ -19,8 +19,9 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from infra.errors import RowError
+from infra.media.fingerprint import Fingerprinter
 from infra.media.probe import open_video
-from infra.media.reader import FrameReader, middle_luma, small_bgr, small_luma, upright
+from infra.media.reader import FrameReader, middle_luma, small_bgr, small_luma
 from infra.stage import Row, RowStage, Work, Workspace, each
 from synth.measures import (
     blockiness,
@@ -28,7 +29,6 @@ from synth.measures import (
     changed_share,
     flat_share,
     motion,
-    perceptual_hash,
     picture_share,
     sharpness,
 )
@@ -54,7 +54,6 @@ MEASURES = (
     "blockiness",
     "flat",
     "text",
-    "hashes",
 )  # of every sample, as columns
 _MIN_TAIL_S = 0.5  # a shorter difference between declared and decoded length is rounding
 
@@ -100,7 +99,7 @@ class Scan(RowStage):
             ("blockiness", pa.list_(pa.float32())),  # steps at 8 x 8 block borders over steps beside them
             ("flat", pa.list_(pa.float32())),  # share without any gradient
             ("text", pa.list_(pa.float32())),  # share covered by lines of text
-            ("hashes", pa.list_(pa.uint64())),  # 64-bit pHash
+            ("prints", pa.binary()),  # what the video shows, twice a second: infra.media.fingerprint
         ]
     )
     unit_rows: ClassVar[int] = 8
@@ -136,17 +135,23 @@ def _watch(settings: Scan, reader: FrameReader) -> Row:
     cuts = CutDetector(settings.adaptive_threshold, settings.min_content, settings.min_shot_s)
     dissolves = DissolveDetector()
     samples = Samples()
+    prints = Fingerprinter()
     next_s, next_sample = 0.0, 0
     for time_s, frame in reader.frames():
         if time_s < next_s:
             continue
         next_s = time_s + 1 / _MAX_FPS
-        cuts.add(time_s, small_bgr(frame, _CUT_SIDE))
+        picture = small_bgr(frame, _CUT_SIDE)
+        cuts.add(time_s, picture)
+        prints.add(time_s, picture, frame.rotation)
         if time_s * settings.samples_per_s >= next_sample - 1e-3:
             next_sample = int(time_s * settings.samples_per_s + 1e-3) + 1
             dissolves.add(time_s, samples.add(time_s, frame))
     transitions = merged([(cut_s, cut_s) for cut_s in cuts.finish()] + dissolves.finish())
+    edges = [0.0, *(time_s for transition in transitions for time_s in transition), reader.end_s]
+    shots = list(zip(edges[::2], edges[1::2], strict=True))
     return {
+        "prints": prints.finish(reader.end_s, shots),
         "cut_starts": [start for start, _ in transitions],
         "cut_ends": [end for _, end in transitions],
         **samples.columns,
@@ -178,7 +183,6 @@ class Samples:
             "blockiness": round(blockiness(middle_luma(frame, _CROP_SIDE)), 3),
             "flat": round(flat_share(luma), 4),
             "text": round(text_share(luma), 4),
-            "hashes": perceptual_hash(upright(luma, frame.rotation)),
         }
         for name, value in values.items():
             self.columns[name].append(value)

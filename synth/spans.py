@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from infra.media.fingerprint import clip_prints
 from infra.stage import Drop, Row, RowStage, Work, Workspace, each
 from synth.scan import MEASURES
 from synth.steadiness import longest_hold_s, page_turns, shake
@@ -60,6 +61,7 @@ class Spans(RowStage):
         "cut_ends",
         "damaged_starts",
         "damaged_ends",
+        "prints",
         *MEASURES,
     )
     schema: ClassVar[pa.Schema] = pa.schema(
@@ -86,7 +88,7 @@ class Spans(RowStage):
             ("blockiness", pa.float64()),  # median
             ("flat_share", pa.float64()),  # of the picture, median
             ("text_share", pa.float64()),  # of the picture, median
-            ("hashes", pa.list_(pa.uint64())),  # pHashes of the clip's samples, in order
+            ("prints", pa.binary()),  # the prints that show nothing but the clip: infra.media.fingerprint
         ]
     )
     unit_rows: ClassVar[int] = 256
@@ -123,6 +125,7 @@ def _clip_row(settings: Spans, row: Row, span: Span, whole: Row, samples: dict[s
         "damaged": span.damaged,
         **whole,
         **clip_measures(settings, start_s, end_s, samples),
+        "prints": clip_prints(row["prints"], start_s, end_s),
     }
 
 
@@ -197,7 +200,6 @@ def clip_measures(settings: Spans, start_s: float, end_s: float, samples: dict[s
         **_steadiness(settings, start_s, end_s, own),
         "page_share": _mean(_is_page(settings, own)),
         **{column: _median(own[name]) for name, column in _MEDIANS.items()},
-        "hashes": [int(value) for value in own["hashes"]],
     }
 
 

@@ -103,7 +103,7 @@ def measure(folder: Path, recipe: Recipe, videos: int, repeats: int) -> dict[str
                 counts = run_stage(run, captions, links[-1])
                 seconds = time.perf_counter() - began
                 ours.append((counts.in_ / seconds, counts.tokens / seconds))
-                rows = tables.query("SELECT key, clip_path, clip_duration_s, weak_caption FROM out_excerpts")
+                rows = tables.query("SELECT key, clip_path, clip_duration_s, caption FROM out_excerpts")
                 workspace = LakeWorkspace(store.url, links[-1].folder)
                 bodies = [asked for row in rows for asked in sent(captions, workspace, row)]
                 seconds, tokens = bare_seconds(url, bodies, 2 * recipe.serving.max_sequences)

@@ -52,7 +52,7 @@ def _row(workspace: LakeWorkspace, index: int) -> Row:
         "subclip_path": workspace.save(f"clip{index}_part.mp4", encode_video(frames[third : 2 * third], spec.fps)),
         "subclip_start_s": third / spec.fps,
         "subclip_end_s": 2 * third / spec.fps,
-        "weak_caption": None,
+        "caption": "",
     }
 
 

@@ -96,7 +96,6 @@ def test_a_clip_is_measured_by_its_own_samples() -> None:
         "contrast": np.zeros(16),
         "sharpness": np.where(first, 1.0, 5.0),
         "motion": np.where(times == 2, 99.0, 0.0),  # the cut itself belongs to no clip
-        "hashes": np.arange(16, dtype=np.uint64),
         "changed": np.where(first & (times > 0.8), 0.0, 0.5),
         "shift_x": np.where(first, 0.0, np.arange(16) % 2 * 0.1),
         "picture": np.where(first, 0.75, 1.0),
@@ -114,7 +113,6 @@ def test_a_clip_is_measured_by_its_own_samples() -> None:
     assert (dark["held_share"], light["held_share"]) == (pytest.approx(4 / 7, abs=1e-3), 0.0)
     assert (dark["freeze_share"], light["freeze_share"]) == (pytest.approx(1.25 / 2), 0.125)
     assert (dark["shake"], light["shake"]) == (0.0, pytest.approx(0.1))
-    assert (dark["hashes"], light["hashes"]) == (list(range(8)), list(range(8, 16)))
 
 
 def test_a_video_without_a_long_enough_shot_is_dropped_and_says_so(tmp_path: Path) -> None:

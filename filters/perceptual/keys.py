@@ -1,0 +1,111 @@
+"""Keys of prints: short numbers that copies have in common, so that sorting brings copies together.
+
+A key holds the signs of the lowest spatial frequencies of one print and of the next but one: coarse enough
+to survive encoding, scaling, brightness and contrast. Signs of weak frequencies are noise, so a print has a
+key for every way the weakest might have fallen (multi-probe hashing, Lv et al., 2007). Mirroring turns the
+sign of every frequency that is odd from left to right; all are turned so that the first is positive, and a
+picture and its mirror image have one key.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filters.perceptual.geometry import View, luma, reading
+from infra.media.fingerprint import LUMA_SIDE
+
+SIGNS = 56  # frequencies whose signs are kept
+NOW_BITS = 24  # of them in a key
+THEN_BITS = 8  # signs of a later print in a key
+GAP = 2  # prints until then: a second
+FLAT = 2.5  # standard deviation of luma in grey levels up to which a print says nothing
+FINE_LEVELS = 256
+
+Keys = NDArray[np.uint32]
+
+
+def _frequencies() -> list[tuple[int, int]]:
+    """(down, across) of the frequencies whose signs are taken, lowest first."""
+    pairs = [(v, u) for v in range(LUMA_SIDE) for u in range(LUMA_SIDE) if (v, u) != (0, 0)]
+    return sorted(pairs, key=lambda pair: (pair[0] + pair[1], pair[0]))[:SIGNS]
+
+
+_FIRST_ACROSS = np.uint64(1 << _frequencies().index((0, 1)))
+_FIRST_DOWN = _frequencies().index((1, 0))
+ODD = np.uint64(sum(1 << i for i, (_, u) in enumerate(_frequencies()) if u % 2))  # signs that turn in a mirror
+
+
+@cache
+def _transform(view: View) -> NDArray[np.float32]:
+    """[64, SIGNS]: cells of the whole picture to the frequencies of a view of it (DCT-II, orthonormal)."""
+    k = np.arange(LUMA_SIDE)
+    lines = np.cos(np.pi * np.outer(k, k + 0.5) / LUMA_SIDE)
+    lines /= np.linalg.norm(lines, axis=1, keepdims=True)
+    basis = np.stack([np.outer(lines[v], lines[u]).ravel() for v, u in _frequencies()])
+    rows = reading(np.linspace(view.top, view.bottom, LUMA_SIDE + 1))
+    columns = reading(np.linspace(view.left, view.right, LUMA_SIDE + 1))
+    return np.asarray((basis @ np.kron(rows, columns)).T, np.float32)
+
+
+# What keys are made of, one record a print.
+SIGNS_TYPE = np.dtype(
+    [
+        ("bits", np.uint64),  # bit i: frequency i is positive, in the picture or its mirror image
+        ("weakest", np.uint8),  # which of the first NOW_BITS are weakest
+        ("second", np.uint8),
+        ("weakest_then", np.uint8),  # and of the first THEN_BITS
+        ("fine", np.uint8),  # share of the contrast that goes from top to bottom: orders prints that share a key
+        ("tells", np.bool_),  # whether the picture is more than a plain surface
+    ]
+)
+Signs = NDArray[np.void]
+
+
+def signs(prints: NDArray[np.uint8], view: View) -> Signs:
+    """The signs of a view of some prints [n, PRINT_BYTES]: SIGNS_TYPE [n]."""
+    values = luma(prints) @ _transform(view)
+    strength = np.abs(values[:, :NOW_BITS])
+    contrast = np.sqrt((values * values).sum(axis=1))
+    fine = (values[:, _FIRST_DOWN] / np.maximum(1e-3, contrast) + 1) * (FINE_LEVELS / 2)
+    made = np.zeros(len(prints), SIGNS_TYPE)
+    positive = np.zeros((len(prints), 8), np.uint8)
+    positive[:, : SIGNS // 8] = np.packbits(values > 0, axis=1, bitorder="little")
+    made["bits"] = turned(positive.view("<u8").ravel())
+    made["weakest_then"] = np.argmin(strength[:, :THEN_BITS], axis=1)
+    made["weakest"] = np.argmin(strength, axis=1)
+    strength[np.arange(len(strength)), made["weakest"]] = np.inf
+    made["second"] = np.argmin(strength, axis=1)
+    made["fine"] = np.clip(fine, 0, FINE_LEVELS - 1)
+    made["tells"] = contrast > FLAT * LUMA_SIDE
+    return made
+
+
+def turned(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The signs of the pictures, or of their mirror images: whichever are brighter on the one side."""
+    return np.where(bits & _FIRST_ACROSS, bits, bits ^ ODD)
+
+
+def unlike(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """How many signs differ, in a mirror if there fewer do."""
+    return np.minimum(np.bitwise_count(a ^ b), np.bitwise_count(a ^ b ^ ODD))
+
+
+def probe(now: Signs, then: Signs, flips: int) -> Keys:
+    """The keys of prints and the ones a gap later, with some of the weakest signs flipped.
+
+    Bits of `flips`: the weakest sign, the second weakest, the weakest of the later print. A flip of the first
+    sign turns the whole picture.
+    """
+    one = np.uint64(1)
+    bits, later = now["bits"], then["bits"]
+    if flips & 1:
+        bits = bits ^ (one << now["weakest"].astype(np.uint64))
+    if flips & 2:
+        bits = bits ^ (one << now["second"].astype(np.uint64))
+    if flips & 4:
+        later = later ^ (one << then["weakest_then"].astype(np.uint64))
+    key = turned(bits) & np.uint64(2**NOW_BITS - 1)
+    return (key << np.uint64(THEN_BITS) | turned(later) & np.uint64(2**THEN_BITS - 1)).astype(np.uint32)

@@ -1,0 +1,87 @@
+"""All matches among many clips: candidates by keys, then each looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from filters.perceptual.candidates import VIEWS, Candidates, find_candidates
+from filters.perceptual.choice import Pair
+from filters.perceptual.geometry import View
+from filters.perceptual.matching import Limits, Match, find_match
+from filters.perceptual.prints import Prints
+from infra.stage import Row
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The clips that are compared, as columns."""
+
+    prints: Prints
+    video: NDArray[np.int64]  # clips of one video have one number
+    settled: NDArray[np.bool_]  # those that are not compared with each other
+
+    @classmethod
+    def of(cls, settled: pa.Table, rows: pa.Table) -> Clips:
+        """The rows of two tables with columns `prints` and `source`, the settled ones first."""
+        names = pa.chunked_array([*settled["source"].chunks, *rows["source"].chunks], pa.string())
+        video = names.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+        first = np.arange(settled.num_rows + rows.num_rows) < settled.num_rows
+        return cls(Prints.of([settled["prints"], rows["prints"]]), video.astype(np.int64), first)
+
+
+def find_matches(limits: Limits, clips: Clips) -> dict[Pair, Match]:
+    """Every match that the keys lead to, by the two clips (the lower number first)."""
+    candidates = find_candidates(clips.prints, clips.settled, limits.cropped)
+    matches = {}
+    for (a, b), crops in _by_pair(candidates):
+        same_video = bool(clips.video[a] == clips.video[b])
+        match = find_match(limits, clips.prints.clip(a), clips.prints.clip(b), crops, same_video)
+        if match is not None:
+            matches[a, b] = match
+    return matches
+
+
+def _by_pair(candidates: Candidates) -> Iterator[tuple[Pair, list[tuple[View, bool]]]]:
+    """Pairs of clips, each with the crops worth trying and whether the lower clip is the whole."""
+    low, high = np.minimum(candidates.whole, candidates.copy), np.maximum(candidates.whole, candidates.copy)
+    order = np.lexsort((candidates.whole, candidates.view, high, low))
+    rows = zip(*(column[order].tolist() for column in (low, high, candidates.view, candidates.whole)), strict=True)
+    for pair, group in groupby(rows, key=lambda row: (row[0], row[1])):
+        yield pair, [(VIEWS[view], whole == pair[0]) for _, _, view, whole in group if view]
+
+
+def describe(limits: Limits, match: Match, of_a: bool, lead_s: tuple[float, float] = (0.0, 0.0)) -> Row:
+    """The scores of a match, the thresholds they were compared with, and what was done to the picture.
+
+    `offset_s` is where the other clip begins in A (`of_a`) or in B, in seconds from its beginning; `lead_s` are
+    the parts of A and B before their first prints.
+    """
+    found, view = match.alignment, match.view
+    speed = found.speed if of_a == match.whole_is_a else 1 / found.speed
+    here, there = lead_s if of_a else lead_s[::-1]
+    max_distance, max_change_distance = limits.of(view, found.change)
+    told: Row = {
+        "distance": round(found.distance, 4),
+        "max_distance": max_distance,
+        "colour_distance": round(match.colour_distance, 2),
+        "max_colour_distance": limits.max_colour_distance,
+        "change": round(found.change, 2),
+        "offset_s": round(match.offset_s(of_a) + here - speed * there, 2),
+        "overlap": round(match.overlap, 2),
+        "min_overlap": limits.min_overlap,
+        "speed": round(speed, 2),
+        "mirrored": view.mirrored,
+    }
+    if found.change >= limits.min_change:
+        told["change_distance"] = round(found.change_distance, 4)
+        told["max_change_distance"] = round(max_change_distance, 4)
+    if view.is_crop:
+        told["shown"] = {"left": view.left, "right": view.right, "top": view.top, "bottom": view.bottom}
+        told["cropped"] = "this" if of_a == match.whole_is_a else "the other"
+    return told
