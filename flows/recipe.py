@@ -49,8 +49,15 @@ class RunSettings(Settings):
 
 
 @dataclass(frozen=True)
+class EvaluationSets(Settings):
+    """What models are to be evaluated on: no clip that shows or says the same is released."""
+
+    sets: tuple[str, ...] = ()  # index files made by `uvr index`, paths or URLs
+
+
+@dataclass(frozen=True)
 class Recipe(Settings):
-    """One section per stage, in the order they run, then who writes the texts, how to run, to train and to promote."""
+    """One section per stage, in the order they run, then what they share, how to run, to train and to promote."""
 
     probe: Probe = field(default_factory=Probe)
     exact: ExactDuplicates = field(default_factory=ExactDuplicates)
@@ -72,6 +79,7 @@ class Recipe(Settings):
     pairs: Pairs = field(default_factory=Pairs)
     layout: Layout = field(default_factory=Layout)
     pack: Pack = field(default_factory=Pack)
+    evaluation: EvaluationSets = field(default_factory=EvaluationSets)
     generator: GeneratorSettings = field(default_factory=GeneratorSettings)
     serving: Serving = field(default_factory=Serving)
     run: RunSettings = field(default_factory=RunSettings)
@@ -85,6 +93,8 @@ class Recipe(Settings):
             raise UsageError("recipe: generator.kind = 'openai' needs serving.endpoints, like ['http://host:8000/v1']")
         if self.captions.generator != self.queries.generator or self.captions.generator != GeneratorSettings():
             raise UsageError("recipe: captions and queries share one generator; its section is [generator]")
+        if self.decontaminate_texts.sets:
+            raise UsageError("recipe: all that looks for evaluation sets shares them; their section is [evaluation]")
 
     def chain(self) -> list[Stage]:
         """The stages in order; each works on what the one before it put out.
@@ -92,7 +102,7 @@ class Recipe(Settings):
         Cheap before expensive: nothing is encoded or captioned that a cheaper filter would have dropped.
         What the recipe gives nothing to check by is left out (see `unchecked`).
         """
-        generator = pinned(self.generator)
+        generator, sets = pinned(self.generator), self.evaluation.sets
         return [
             self.probe,
             self.exact,
@@ -108,7 +118,7 @@ class Recipe(Settings):
             self.texts,
             *((self.embed.pinned(), self.semantic, self.consistency) if self.embed.prober else ()),
             replace(self.queries, generator=generator),
-            *((self.decontaminate_texts,) if self.decontaminate_texts.sets else ()),
+            *((replace(self.decontaminate_texts, sets=sets),) if sets else ()),
             self.pairs,
             self.layout,
             self.pack,
@@ -116,11 +126,9 @@ class Recipe(Settings):
 
     def unchecked(self) -> list[str]:
         """What a run by this recipe does not check, and what it would need for that."""
-        missing = {
-            "semantic duplicates and whether captions fit their clips: embed.prober, a GVE checkpoint": self.embed.prober,
-            "evaluation videos and texts: decontaminate.sets, made by `uvr index`": self.decontaminate_texts.sets,
-        }
-        return [need for need, given in missing.items() if not given]
+        vectors = "semantic duplicates and whether captions fit their clips (needs embed.prober, a GVE checkpoint)"
+        evaluation = "evaluation sets among the clips (needs evaluation.sets, made by `uvr index`)"
+        return [text for text, given in ((vectors, self.embed.prober), (evaluation, self.evaluation.sets)) if not given]
 
     def synthesis(self) -> dict[str, Any]:
         """The settings that decide what a release holds, by stage."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from infra.stage import Stage, TableStage
-from infra.tables import Tables, write_parquet
+from infra.tables import Tables
 from infra.workspace import KEPT
 
 
@@ -29,7 +29,7 @@ def remember(tables: Tables, stages: Sequence[Stage], earlier: Sequence[str], re
                 f"SELECT * FROM released_{stage.name} r ANTI JOIN known k ON r.key = k.key ORDER BY r.key"
             ).to_arrow_table()
             tables.db.unregister("known")
-            write_parquet(tables.store, _file(stage, release_id), new)
+            tables.store.write_table(_file(stage, release_id), new)
 
 
 def _trace(tables: Tables, columns: dict[str, tuple[str, ...]]) -> None:

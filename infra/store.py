@@ -18,6 +18,8 @@ from typing import Any, BinaryIO
 
 import aiohttp
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from infra.errors import EndpointDown
@@ -166,6 +168,12 @@ class Store:
             with self._temporary(name) as temporary:
                 _write_through(temporary, data)
                 temporary.replace(self.full(name))
+
+    def write_table(self, name: str, rows: pa.Table) -> None:
+        """Write a table as one Parquet file, atomically."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows, sink, compression="zstd")
+        self.write(name, sink.getvalue().to_pybytes())
 
     def create(self, name: str, data: bytes) -> bool:
         """Write `name` only if it does not exist; False when another writer was first."""

@@ -21,7 +21,6 @@ from types import MappingProxyType, TracebackType
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from infra.errors import RunFailed
 from infra.stage import Drop, Fault, Outcome, Row, RowStage, Stage
@@ -136,14 +135,7 @@ def _record(outcome: Outcome) -> Row:
 
 def write_part(store: Store, link: Link, name: str, part: pa.Table) -> None:
     """Commit one part under `name`."""
-    write_parquet(store, f"{link.folder}/parts/{name}.parquet", part)
-
-
-def write_parquet(store: Store, name: str, rows: pa.Table) -> None:
-    """Write one Parquet file atomically."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink, compression="zstd")
-    store.write(name, sink.getvalue().to_pybytes())
+    store.write_table(f"{link.folder}/parts/{name}.parquet", part)
 
 
 def table_digest(*tables: pa.Table) -> str:
