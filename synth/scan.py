@@ -131,9 +131,7 @@ class Samples:
     """The measures of a few pictures a second, as columns."""
 
     columns: dict[str, list[float]] = field(
-        default_factory=lambda: {
-            name: [] for name in ("times", "brightness", "contrast", "sharpness", "motion")
-        }
+        default_factory=lambda: {name: [] for name in ("times", "brightness", "contrast", "sharpness", "motion")}
     )
     _before: NDArray[np.uint8] | None = None
 

@@ -96,5 +96,7 @@ COPIES: Mapping[str, Copy] = MappingProxyType(
 def write_copy(path: Path, name: str, frames: Frames, fps: int) -> Path:
     """Encode `frames` after the transformation `name`."""
     copy = COPIES[name]
-    options = {"crf": str(copy.crf), "b": "0"} | ({"deadline": "realtime", "cpu-used": "8"} if "vp" in copy.codec else {})
+    options = {"crf": str(copy.crf), "b": "0"} | (
+        {"deadline": "realtime", "cpu-used": "8"} if "vp" in copy.codec else {}
+    )
     return write_video(path, copy.frames(frames, fps), codec=copy.codec, fps=fps, options=options)
