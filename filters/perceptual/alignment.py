@@ -65,11 +65,7 @@ def align(whole: Cells, copy: Cells, min_overlap: float) -> Alignment | None:
 
 def badness(alignment: Alignment) -> float:
     """What alignments are ranked by: the distance, and a little of what changes where that is more than noise."""
-    return float(_badness(*(np.float32(v) for v in (alignment.distance, alignment.change_distance, alignment.change))))
-
-
-def _badness(distance: Cells, change_distance: Cells, change: Cells) -> Cells:
-    return np.asarray(distance + _CHANGE_WEIGHT * change_distance * np.minimum(1.0, change))
+    return alignment.distance + _CHANGE_WEIGHT * alignment.change_distance * min(1.0, alignment.change)
 
 
 def _whole_lags(a: Cells, b: Cells, need: int, count: int = 2) -> list[int]:
@@ -88,7 +84,7 @@ def _whole_lags(a: Cells, b: Cells, need: int, count: int = 2) -> list[int]:
 
 
 def _normalised(cells: Cells) -> Cells:
-    return (cells - cells.mean()) / max(1e-3, float(cells.std()))
+    return np.asarray((cells - cells.mean()) / max(1e-3, float(cells.std())))
 
 
 def _refined(a: Cells, b: Cells, lag: int, need: int, speeds: Sequence[float]) -> Alignment | None:
@@ -104,7 +100,8 @@ def _refined(a: Cells, b: Cells, lag: int, need: int, speeds: Sequence[float]) -
         return None
     begin, speed, position, inside = (values[enough] for values in (begin, speed, position, inside))
     distance, change_distance, change = distances(*laid_over(a, b, position, speed[:, None]), inside)
-    best = int(np.argmin(_badness(distance, change_distance, change) + _SPEED_WEIGHT * np.abs(speed - 1)))
+    rating = distance + _CHANGE_WEIGHT * change_distance * np.minimum(1.0, change) + _SPEED_WEIGHT * np.abs(speed - 1)
+    best = int(np.argmin(rating))
     values = [float(v[best]) for v in (distance, change_distance, change, begin, speed)]
     return Alignment(values[0], values[1], values[2], values[3], values[4], int(inside[best].sum()))
 
@@ -116,10 +113,11 @@ def laid_over(a: Cells, b: Cells, position: Cells, speed: Cells | float) -> tupl
     Both are moved half of the way to the nearest print of A instead.
     """
     half = (position - np.rint(position)) / 2
-    return _between(a, position - half), _between(b, np.asarray(np.arange(len(b)) - half / speed, np.float32))
+    own = np.arange(len(b)) - half / speed
+    return _between(a, position - half), _between(b, own)
 
 
-def _between(cells: Cells, position: Cells) -> Cells:
+def _between(cells: Cells, position: NDArray[np.floating]) -> Cells:
     """Cells [h, k, n] at positions [h, k] between prints; outside, those at the ends."""
     low = np.clip(position.astype(np.int64), 0, max(0, len(cells) - 2))
     share = np.clip(position - low, 0.0, 1.0)[..., None].astype(np.float32)

