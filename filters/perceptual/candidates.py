@@ -26,8 +26,8 @@ _NEIGHBOURS = 8  # entries of one key that each entry is paired with
 _MAX_UNLIKE = 14  # of the signs
 _MIN_ALIKE = 0.9  # correlation of the two prints
 _BESIDE = (-4, -2, 2, 4)  # prints away, where what changes is looked at
-_MIN_CHANGE = 1.5  # grey levels; what changes less is not compared
-_MIN_CHANGE_ALIKE = 0.5  # correlation of what changes
+_MIN_CHANGE = 1.2  # grey levels; what changes less is not compared
+_MIN_CHANGE_ALIKE = 0.7  # correlation of what changes
 _GOLDEN = np.uint32(2654435769)  # spreads keys evenly (Fibonacci hashing; Knuth, TAOCP 3, section 6.4)
 
 
@@ -154,7 +154,9 @@ def _neighbours(
         at = at[unlike(bits[at], bits[at + step]) <= _MAX_UNLIKE]
         i, j = place[at], place[at + step]
         one_is_whole = np.minimum(i, j) < keyed.edges[1]  # parts are looked for in whole pictures only
-        yield np.minimum(i, j)[one_is_whole], np.maximum(i, j)[one_is_whole]
+        i, j = np.minimum(i, j)[one_is_whole], np.maximum(i, j)[one_is_whole]
+        both = np.unique(i << 32 | j)  # each only once, though more than one of their keys may be the same
+        yield both >> 32, both & 0xFFFFFFFF
 
 
 def _alike(
@@ -183,17 +185,20 @@ def _show_the_same(
 
     Clips from one studio look alike all the time; what moves tells them apart.
     """
-    beside = [_beside(prints, clip_of, whole, copy, step) for step in _BESIDE]
-    now = prints.take(whole), prints.take(copy)
     good = np.zeros(len(whole), bool)
+    now = prints.take(whole), prints.take(copy)
     for mirrored in (False, True):
         seen = replace(view, mirrored=mirrored)
-        x, y = comparable(*now, seen)
-        pairs = [comparable(a, b, seen) for a, b in beside]
-        dx, dy = np.hstack([a - x for a, _ in pairs]), np.hstack([b - y for _, b in pairs])
-        moves = (dx * dx + dy * dy).mean(axis=1) > _MIN_CHANGE**2
-        size = np.sqrt(np.maximum(1e-6, (dx * dx).sum(axis=1) * (dy * dy).sum(axis=1)))
-        good |= (_correlation(x, y) >= _MIN_ALIKE) & (~moves | ((dx * dy).sum(axis=1) / size >= _MIN_CHANGE_ALIKE))
+        alike = np.flatnonzero((_correlation(*comparable(*now, seen)) >= _MIN_ALIKE) & ~good)
+        x, y = comparable(now[0][alike], now[1][alike], seen)
+        xx, yy, xy = (np.zeros(len(alike), np.float32) for _ in range(3))
+        for step in _BESIDE:
+            beside = comparable(*_beside(prints, clip_of, whole[alike], copy[alike], step), seen)
+            dx, dy = beside[0] - x, beside[1] - y
+            for total, u, v in ((xx, dx, dx), (yy, dy, dy), (xy, dx, dy)):
+                total += np.einsum("ij,ij->i", u, v)
+        moves = xx + yy > _MIN_CHANGE**2 * len(_BESIDE) * x.shape[1]
+        good[alike] = ~moves | (xy >= _MIN_CHANGE_ALIKE * np.sqrt(xx * yy))
     return good
 
 
@@ -210,8 +215,8 @@ def _beside(
 def _correlation(x: Cells, y: Cells) -> NDArray[np.float32]:
     """Of rows one by one."""
     x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
-    size = np.sqrt(np.maximum(1e-6, (x * x).sum(axis=1) * (y * y).sum(axis=1)))
-    return np.asarray((x * y).sum(axis=1) / size)
+    xx, yy, xy = (np.einsum("ij,ij->i", u, v) for u, v in ((x, x), (y, y), (x, y)))
+    return np.asarray(xy / np.sqrt(np.maximum(1e-6, xx * yy)))
 
 
 def _unique(rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -46,7 +46,7 @@ def test_without_a_picture_there_is_no_print() -> None:
     assert Fingerprinter().finish(0.0, [(0.0, 0.0)]) == b""
 
 
-@pytest.mark.parametrize("across, down", [(0.33, 0.0), (0.0, 0.33), (0.33, 0.33)])
+@pytest.mark.parametrize(("across", "down"), [(0.33, 0.0), (0.0, 0.33), (0.33, 0.33)])
 def test_black_bars_are_taken_off(across: float, down: float) -> None:
     frames = [lit(frame, 0.7, 60) for frame in shot(3, 50, 120, 200)]
     plain, bars = prints(frames), prints([boxed(frame, across, down) for frame in frames])
