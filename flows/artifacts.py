@@ -49,9 +49,9 @@ class Owner:
         return cls(flow_run.id if flow_run else None, task.task_run.id if task else None)
 
     def artifact(self, key: str, kind: str, data: Any, description: str) -> ArtifactCreate:
-        """An artifact of these runs."""
+        """An artifact of these runs; Prefect's keys have dashes where ours have underscores."""
         return ArtifactCreate(
-            key=key,
+            key=key.replace("_", "-"),
             type=kind,
             data=data,
             description=description,

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.aside import run_aside
 from flows.recipe import Recipe
-from flows.serving import ModelServers
-from infra.engine import Run, run_stage
 from infra.estimate import Figures
-from infra.lease import hold_lease
-from infra.pool import Pool
-from infra.progress import Progress
 from infra.stage import Row
-from infra.store import Store
-from infra.tables import Counts, Link, Tables, chain_links, write_listing
+from infra.tables import Counts, Link, Tables
 from shards.records import TASKS
 
 METRICS = ("rows", "seconds", "bytes", "tokens")  # rows out; worker seconds; media, shards and table; of models
@@ -60,25 +53,13 @@ def run_sample(recipe: Recipe, videos: Sequence[Row]) -> SampleRun:
     Quotas are lifted, so that every task shows what its pairs take, and no yield is too low. Raises RunFailed.
     """
     stages = replace(recipe, pairs=replace(recipe.pairs, target_pairs=ALL_PAIRS)).chain()
-    links = chain_links(stages)
-    here = recipe.run.ray_address == "local"
-    with ExitStack() as held:
-        store = Store(held.enter_context(tempfile.TemporaryDirectory(prefix="uvr-plan-")))
-        lease = held.enter_context(hold_lease(store))
-        progress = held.enter_context(Progress())
-        pool = held.enter_context(Pool(recipe.run.workers if here else 0))
-        began = time.monotonic()
-        write_listing(store, links[0], videos)
-        tables = held.enter_context(Tables(store, links))
-        servers = held.enter_context(ModelServers(recipe, pool))
-        run = Run(store, lease, pool, tables, progress, min_yield=0.0, serve=servers)
-        counts = [run_stage(run, stage, link) for stage, link in zip(stages, links[1:], strict=True)]
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="uvr-plan-") as lake, run_aside(recipe, stages, videos, lake) as done:
         seconds = time.monotonic() - began
-        workers = pool.workers or os.cpu_count() or 1
         sources = [video["source"] for video in videos]
-        sampled = [SampledStage(done, _figures(tables, done.name, sources)) for done in counts]
-    busy_s = sum(done.seconds for done in counts) / workers
-    return SampleRun(tuple(sampled), workers, max(0.0, seconds - busy_s))
+        sampled = tuple(SampledStage(counts, _figures(done.tables, counts.name, sources)) for counts in done.counts)
+    busy_s = sum(counts.seconds for counts in done.counts) / done.workers
+    return SampleRun(sampled, done.workers, max(0.0, seconds - busy_s))
 
 
 def _figures(tables: Tables, name: str, sources: Sequence[str]) -> dict[str, Figures]:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filters.perceptual.geometry import Cells
-from infra.media.fingerprint import PRINTS_PER_S
 
 MIN_PRINTS = 3  # fewer say too little
 SPEEDS = (1.0, 0.98, 1.02, 0.96, 1.04, 0.94, 1.06, 0.92, 1.08, 0.9, 1.1)
@@ -53,7 +52,11 @@ def align(whole: Cells, copy: Cells, min_overlap: float) -> Alignment | None:
             near = _refined(whole, copy, lag, need, speeds)
             if near is not None and (found is None or badness(near) < badness(found)):
                 found = near
-            if near is None or near.distance > _NO_HOPE or near.change_distance * min(1.0, near.change) > _NO_HOPE_CHANGE:
+            if (
+                near is None
+                or near.distance > _NO_HOPE
+                or near.change_distance * min(1.0, near.change) > _NO_HOPE_CHANGE
+            ):
                 break
             if near.distance < _SURE and near.change_distance < 10 * _SURE:
                 return near
@@ -62,11 +65,7 @@ def align(whole: Cells, copy: Cells, min_overlap: float) -> Alignment | None:
 
 def badness(alignment: Alignment) -> float:
     """What alignments are ranked by: the distance, and a little of what changes where that is more than noise."""
-    return float(_badness(*(np.float32(v) for v in (alignment.distance, alignment.change_distance, alignment.change))))
-
-
-def _badness(distance: Cells, change_distance: Cells, change: Cells) -> Cells:
-    return np.asarray(distance + _CHANGE_WEIGHT * change_distance * np.minimum(1.0, change))
+    return alignment.distance + _CHANGE_WEIGHT * alignment.change_distance * min(1.0, alignment.change)
 
 
 def _whole_lags(a: Cells, b: Cells, need: int, count: int = 2) -> list[int]:
@@ -85,14 +84,14 @@ def _whole_lags(a: Cells, b: Cells, need: int, count: int = 2) -> list[int]:
 
 
 def _normalised(cells: Cells) -> Cells:
-    return (cells - cells.mean()) / max(1e-3, float(cells.std()))
+    return np.asarray((cells - cells.mean()) / max(1e-3, float(cells.std())))
 
 
 def _refined(a: Cells, b: Cells, lag: int, need: int, speeds: Sequence[float]) -> Alignment | None:
     """The best of all speeds and shifts around a whole lag."""
     first, last = max(0, -lag), min(len(b), len(a) - lag)
     middle = (first + last - 1) / 2
-    speed, shift = (grid.ravel() for grid in np.meshgrid(np.float32(speeds), _SHIFTS, indexing="ij"))
+    speed, shift = (grid.ravel() for grid in np.meshgrid(np.array(speeds, np.float32), _SHIFTS, indexing="ij"))
     begin = lag + shift + middle * (1 - speed)
     position = begin[:, None] + speed[:, None] * np.arange(len(b), dtype=np.float32)
     inside = (position >= -_OVER_EDGE) & (position <= len(a) - 1 + _OVER_EDGE)
@@ -101,9 +100,10 @@ def _refined(a: Cells, b: Cells, lag: int, need: int, speeds: Sequence[float]) -
         return None
     begin, speed, position, inside = (values[enough] for values in (begin, speed, position, inside))
     distance, change_distance, change = distances(*laid_over(a, b, position, speed[:, None]), inside)
-    best = int(np.argmin(_badness(distance, change_distance, change) + _SPEED_WEIGHT * np.abs(speed - 1)))
-    values = (float(v[best]) for v in (distance, change_distance, change, begin, speed))
-    return Alignment(*values, int(inside[best].sum()))
+    rating = distance + _CHANGE_WEIGHT * change_distance * np.minimum(1.0, change) + _SPEED_WEIGHT * np.abs(speed - 1)
+    best = int(np.argmin(rating))
+    values = [float(v[best]) for v in (distance, change_distance, change, begin, speed)]
+    return Alignment(values[0], values[1], values[2], values[3], values[4], int(inside[best].sum()))
 
 
 def laid_over(a: Cells, b: Cells, position: Cells, speed: Cells | float) -> tuple[Cells, Cells]:
@@ -113,10 +113,11 @@ def laid_over(a: Cells, b: Cells, position: Cells, speed: Cells | float) -> tupl
     Both are moved half of the way to the nearest print of A instead.
     """
     half = (position - np.rint(position)) / 2
-    return _between(a, position - half), _between(b, np.arange(len(b), dtype=np.float32) - half / speed)
+    own = np.arange(len(b)) - half / speed
+    return _between(a, position - half), _between(b, own)
 
 
-def _between(cells: Cells, position: Cells) -> Cells:
+def _between(cells: Cells, position: NDArray[np.floating]) -> Cells:
     """Cells [h, k, n] at positions [h, k] between prints; outside, those at the ends."""
     low = np.clip(position.astype(np.int64), 0, max(0, len(cells) - 2))
     share = np.clip(position - low, 0.0, 1.0)[..., None].astype(np.float32)
@@ -138,8 +139,7 @@ def distances(
     xx, yy, xy = ((u * v).sum(axis=(1, 2)) for u, v in ((dx, dx), (dy, dy), (dx, dy)))
     # The whole is what changes plus what stays, print by print.
     all_xx, all_yy, all_xy = (
-        changing + prints[:, 0] * (u * v).sum(axis=1)
-        for changing, u, v in ((xx, sx, sx), (yy, sy, sy), (xy, sx, sy))
+        changing + prints[:, 0] * (u * v).sum(axis=1) for changing, u, v in ((xx, sx, sx), (yy, sy, sy), (xy, sx, sy))
     )
     return (
         1 - all_xy / np.sqrt(np.maximum(1e-6, all_xx * all_yy)),

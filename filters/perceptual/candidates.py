@@ -8,7 +8,7 @@ to each other are alike in one more number.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,9 @@ _ENTRIES = 1 << 26  # keys sorted at once
 _NEIGHBOURS = 8  # entries of one key that each entry is paired with
 _MAX_UNLIKE = 14  # of the signs
 _MIN_ALIKE = 0.9  # correlation of the two prints
-_MIN_CHANGE = 1.5  # grey levels; what changes less by the later print is not compared
-_MIN_CHANGE_ALIKE = 0.5  # correlation of what changes
+_BESIDE = (-4, -2, 2, 4)  # prints away, where what changes is looked at
+_MIN_CHANGE = 1.2  # grey levels; what changes less is not compared
+_MIN_CHANGE_ALIKE = 0.7  # correlation of what changes
 _GOLDEN = np.uint32(2654435769)  # spreads keys evenly (Fibonacci hashing; Knuth, TAOCP 3, section 6.4)
 
 
@@ -56,13 +57,13 @@ class _Keyed:
         return (0, 1, 4, 5) if view else tuple(range(8))
 
 
-def find_candidates(prints: Prints, settled: NDArray[np.bool_], cropped: bool) -> Candidates:
-    """Pairs worth comparing; two clips that are both `settled` [clips] are none."""
+def find_candidates(prints: Prints, group: NDArray[np.int8], cropped: bool) -> Candidates:
+    """Pairs worth comparing; clips of one group [clips] are not compared with each other, but those of group 0 are."""
     found = [np.zeros((0, 3), np.int64)]
     if prints.count:
         clip_of = prints.clip_of()
         keyed = _keyed(prints, clip_of, VIEWS if cropped else VIEWS[:1])
-        for i, j in _hits(keyed, clip_of, settled):
+        for i, j in _hits(keyed, clip_of, group):
             found.append(_alike(prints, clip_of, keyed, i, j))
     pairs = _unique(np.concatenate(found))
     return Candidates(pairs[:, 0], pairs[:, 1], pairs[:, 2])
@@ -84,7 +85,7 @@ def _keyed(prints: Prints, clip_of: NDArray[np.uint32], views: tuple[View, ...])
 
 
 def _hits(
-    keyed: _Keyed, clip_of: NDArray[np.uint32], settled: NDArray[np.bool_]
+    keyed: _Keyed, clip_of: NDArray[np.uint32], group: NDArray[np.int8]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Entries that have a key in common and few unlike signs, of two clips; the first is of the earlier view."""
     views = range(len(keyed.edges) - 1)
@@ -102,7 +103,7 @@ def _hits(
             ]
         )
         entries.sort()
-        yield from _neighbours(keyed, clip_of, settled, entries, fine_bits, id_bits)
+        yield from _neighbours(keyed, clip_of, group, entries, fine_bits, id_bits)
 
 
 def _packed(
@@ -128,7 +129,7 @@ def _packed(
 def _neighbours(
     keyed: _Keyed,
     clip_of: NDArray[np.uint32],
-    settled: NDArray[np.bool_],
+    group: NDArray[np.int8],
     entries: NDArray[np.uint64],
     fine_bits: int,
     id_bits: int,
@@ -148,11 +149,14 @@ def _neighbours(
     for step in range(1, _NEIGHBOURS + 1):
         pair = (key[step:] == key[:-step]) & (clip[step:] != clip[:-step])
         at = np.flatnonzero(pair)
-        at = at[~(settled[clip[at]] & settled[clip[at + step]])]
+        one, other = group[clip[at]], group[clip[at + step]]
+        at = at[(one == 0) | (one != other)]
         at = at[unlike(bits[at], bits[at + step]) <= _MAX_UNLIKE]
         i, j = place[at], place[at + step]
         one_is_whole = np.minimum(i, j) < keyed.edges[1]  # parts are looked for in whole pictures only
-        yield np.minimum(i, j)[one_is_whole], np.maximum(i, j)[one_is_whole]
+        i, j = np.minimum(i, j)[one_is_whole], np.maximum(i, j)[one_is_whole]
+        both = np.unique(i << 32 | j)  # each only once, though more than one of their keys may be the same
+        yield both >> 32, both & 0xFFFFFFFF
 
 
 def _alike(
@@ -163,10 +167,10 @@ def _alike(
     found = [np.zeros((0, 3), np.int64)]
     for v in range(len(keyed.edges) - 1):
         of_view = np.flatnonzero(view == v)
-        for at in range(0, len(of_view), _PIECE):
-            some = of_view[at : at + _PIECE]
+        for at in range(0, len(of_view), _PIECE // 8):
+            some = of_view[at : at + _PIECE // 8]
             copy, whole = (keyed.print_of[entries[some]].astype(np.int64) for entries in (i, j))
-            good = _show_the_same(prints, whole, copy, VIEWS[v])
+            good = _show_the_same(prints, clip_of, whole, copy, VIEWS[v])
             a, b = clip_of[whole[good]].astype(np.int64), clip_of[copy[good]].astype(np.int64)
             if v == 0:
                 a, b = np.minimum(a, b), np.maximum(a, b)
@@ -175,31 +179,44 @@ def _alike(
 
 
 def _show_the_same(
-    prints: Prints, whole: NDArray[np.int64], copy: NDArray[np.int64], view: View
+    prints: Prints, clip_of: NDArray[np.uint32], whole: NDArray[np.int64], copy: NDArray[np.int64], view: View
 ) -> NDArray[np.bool_]:
-    """Whether prints look alike one by one, and what has changed by the later print of the key as well.
+    """Whether prints look alike one by one, and what changes around them as well.
 
     Clips from one studio look alike all the time; what moves tells them apart.
     """
-    now_whole, now_copy, then_whole, then_copy = (
-        prints.take(index) for index in (whole, copy, whole + GAP, copy + GAP)
-    )
     good = np.zeros(len(whole), bool)
+    now = prints.take(whole), prints.take(copy)
     for mirrored in (False, True):
-        seen = View(view.left, view.right, view.top, view.bottom, mirrored)
-        x, y = comparable(now_whole, now_copy, seen)
-        later_x, later_y = comparable(then_whole, then_copy, seen)
-        dx, dy = later_x - x, later_y - y
-        moves = (dx * dx + dy * dy).mean(axis=1) > _MIN_CHANGE**2
-        good |= (_correlation(x, y) >= _MIN_ALIKE) & (~moves | (_correlation(dx, dy) >= _MIN_CHANGE_ALIKE))
+        seen = replace(view, mirrored=mirrored)
+        alike = np.flatnonzero((_correlation(*comparable(*now, seen)) >= _MIN_ALIKE) & ~good)
+        x, y = comparable(now[0][alike], now[1][alike], seen)
+        xx, yy, xy = (np.zeros(len(alike), np.float32) for _ in range(3))
+        for step in _BESIDE:
+            beside = comparable(*_beside(prints, clip_of, whole[alike], copy[alike], step), seen)
+            dx, dy = beside[0] - x, beside[1] - y
+            for total, u, v in ((xx, dx, dx), (yy, dy, dy), (xy, dx, dy)):
+                total += np.einsum("ij,ij->i", u, v)
+        moves = xx + yy > _MIN_CHANGE**2 * len(_BESIDE) * x.shape[1]
+        good[alike] = ~moves | (xy >= _MIN_CHANGE_ALIKE * np.sqrt(xx * yy))
     return good
+
+
+def _beside(
+    prints: Prints, clip_of: NDArray[np.uint32], whole: NDArray[np.int64], copy: NDArray[np.int64], step: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The prints some steps on in both clips, or the same ones again where one of the clips has none."""
+    last = len(clip_of) - 1
+    there = [np.clip(at + step, 0, last) for at in (whole, copy)]
+    both = (clip_of[there[0]] == clip_of[whole]) & (clip_of[there[1]] == clip_of[copy])
+    return prints.take(np.where(both, there[0], whole)), prints.take(np.where(both, there[1], copy))
 
 
 def _correlation(x: Cells, y: Cells) -> NDArray[np.float32]:
     """Of rows one by one."""
     x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
-    size = np.sqrt(np.maximum(1e-6, (x * x).sum(axis=1) * (y * y).sum(axis=1)))
-    return np.asarray((x * y).sum(axis=1) / size)
+    xx, yy, xy = (np.einsum("ij,ij->i", u, v) for u, v in ((x, x), (y, y), (x, y)))
+    return np.asarray(xy / np.sqrt(np.maximum(1e-6, xx * yy)))
 
 
 def _unique(rows: NDArray[np.int64]) -> NDArray[np.int64]:

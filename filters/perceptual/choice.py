@@ -29,7 +29,7 @@ def ranks(rows: pa.Table, released: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _numbers(rows: pa.Table, name: str) -> NDArray[np.float64]:
-    return np.nan_to_num(rows[name].to_numpy().astype(np.float64))
+    return np.asarray(np.nan_to_num(rows[name].to_numpy().astype(np.float64)))
 
 
 def _places(keys: pa.ChunkedArray) -> NDArray[np.int64]:

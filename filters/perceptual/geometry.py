@@ -42,7 +42,9 @@ def comparable(whole: NDArray[np.uint8], copy: NDArray[np.uint8], view: View) ->
 
 def comparable_chroma(whole: NDArray[np.uint8], copy: NDArray[np.uint8], view: View) -> tuple[Cells, Cells]:
     """Chroma [prints, n] of the whole and of a copy; of a crop only the mean, its quarters are too coarse."""
-    a, b = (prints[:, LUMA_CELLS:].astype(np.float32).reshape(-1, 2, CHROMA_SIDE, CHROMA_SIDE) for prints in (whole, copy))
+    a, b = (
+        prints[:, LUMA_CELLS:].astype(np.float32).reshape(-1, 2, CHROMA_SIDE, CHROMA_SIDE) for prints in (whole, copy)
+    )
     if view.is_crop:
         a, b = a.mean(axis=(2, 3)), b.mean(axis=(2, 3))
     elif view.mirrored:

@@ -90,7 +90,7 @@ def turned(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def unlike(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """How many signs differ, in a mirror if there fewer do."""
-    return np.minimum(np.bitwise_count(a ^ b), np.bitwise_count(a ^ b ^ ODD))
+    return np.asarray(np.minimum(np.bitwise_count(a ^ b), np.bitwise_count(a ^ b ^ ODD)), np.uint8)
 
 
 def probe(now: Signs, then: Signs, flips: int) -> Keys:

@@ -12,7 +12,6 @@ from filters.perceptual.alignment import Alignment, align, badness, distances, l
 from filters.perceptual.geometry import Cells, View, comparable, comparable_chroma, luma, luma_matrices
 from infra.media.fingerprint import PRINTS_PER_S
 from infra.recipe import Settings
-from infra.stage import Row
 
 Prints = NDArray[np.uint8]
 
@@ -66,7 +65,9 @@ class Match:
         return (lag if of_a == self.whole_is_a else -lag / speed) / PRINTS_PER_S
 
 
-def find_match(limits: Limits, a: Prints, b: Prints, crops: Iterable[tuple[View, bool]], same_video: bool) -> Match | None:
+def find_match(
+    limits: Limits, a: Prints, b: Prints, crops: Iterable[tuple[View, bool]], same_video: bool
+) -> Match | None:
     """The match of two clips by their prints, or None.
 
     `crops` are views worth trying, each with whether A is the whole. Still stretches of one video are
@@ -143,7 +144,8 @@ def _neighbours(view: View, step: float) -> Iterator[View]:
 def _view_badness(x: Cells, y: Cells, view: View) -> float:
     pick, reduce = luma_matrices(view)
     values = distances((x @ pick.T)[None], (y @ reduce.T)[None], np.ones((1, len(x)), bool))
-    return badness(Alignment(*(float(v[0]) for v in values), 0.0, 1.0, len(x)))
+    distance, change_distance, change = (float(v[0]) for v in values)
+    return badness(Alignment(distance, change_distance, change, 0.0, 1.0, len(x)))
 
 
 def _on_each_other(whole: Cells, copy: Cells, alignment: Alignment) -> tuple[Cells, Cells]:

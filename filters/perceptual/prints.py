@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -37,38 +38,40 @@ class Prints:
         """The number of prints."""
         return int(self.starts[-1])
 
+    @cached_property
     def _edges(self) -> NDArray[np.int64]:
         return np.cumsum([0, *(len(block) for block in self.blocks)])
 
     def clip(self, clip: int) -> NDArray[np.uint8]:
         """The prints of one clip: [prints, PRINT_BYTES]."""
-        return self.slice(int(self.starts[clip]), int(self.starts[clip + 1]))
-
-    def slice(self, first: int, last: int) -> NDArray[np.uint8]:
-        """Prints `first` up to `last`, which lie in one clip."""
-        edges = self._edges()
-        block = max(0, int(np.searchsorted(edges, first, side="right")) - 1)
-        if block >= len(self.blocks):
+        first, last = int(self.starts[clip]), int(self.starts[clip + 1])
+        block = int(np.searchsorted(self._edges, first, side="right")) - 1
+        if first == last or block >= len(self.blocks):
             return np.zeros((0, PRINT_BYTES), np.uint8)
-        return self.blocks[block][first - edges[block] : last - edges[block]]
+        return self.blocks[block][first - self._edges[block] : last - self._edges[block]]
 
     def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The prints at `indices`: [indices, PRINT_BYTES]."""
         taken = np.empty((len(indices), PRINT_BYTES), np.uint8)
-        for (first, last), block in zip(pairwise(self._edges()), self.blocks, strict=True):
+        for (first, last), block in zip(pairwise(self._edges), self.blocks, strict=True):
             here = (indices >= first) & (indices < last)
             taken[here] = block[indices[here] - first]
         return taken
 
     def pieces(self, rows: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """All prints in pieces of up to `rows`, each with the index of its first."""
-        for first, block in zip(self._edges(), self.blocks, strict=False):
+        for first, block in zip(self._edges[:-1], self.blocks, strict=True):
             for i in range(0, len(block), rows):
                 yield int(first) + i, block[i : i + rows]
 
     def clip_of(self) -> NDArray[np.uint32]:
         """For every print, the clip it belongs to."""
         return np.repeat(np.arange(len(self), dtype=np.uint32), np.diff(self.starts))
+
+
+def codes(names: pa.ChunkedArray) -> NDArray[np.int64]:
+    """A number for every different name."""
+    return np.asarray(names.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False), np.int64)
 
 
 def _offsets(chunk: pa.Array) -> NDArray[np.int64]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from filters.perceptual.candidates import VIEWS, Candidates, find_candidates
@@ -15,6 +14,7 @@ from filters.perceptual.choice import Pair
 from filters.perceptual.geometry import View
 from filters.perceptual.matching import Limits, Match, find_match
 from filters.perceptual.prints import Prints
+from infra.media.fingerprint import PRINTS_PER_S, whole_prints
 from infra.stage import Row
 
 
@@ -24,20 +24,12 @@ class Clips:
 
     prints: Prints
     video: NDArray[np.int64]  # clips of one video have one number
-    settled: NDArray[np.bool_]  # those that are not compared with each other
-
-    @classmethod
-    def of(cls, settled: pa.Table, rows: pa.Table) -> Clips:
-        """The rows of two tables with columns `prints` and `source`, the settled ones first."""
-        names = pa.chunked_array([*settled["source"].chunks, *rows["source"].chunks], pa.string())
-        video = names.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
-        first = np.arange(settled.num_rows + rows.num_rows) < settled.num_rows
-        return cls(Prints.of([settled["prints"], rows["prints"]]), video.astype(np.int64), first)
+    group: NDArray[np.int8]  # clips of one group are not compared with each other; those of group 0 are
 
 
 def find_matches(limits: Limits, clips: Clips) -> dict[Pair, Match]:
     """Every match that the keys lead to, by the two clips (the lower number first)."""
-    candidates = find_candidates(clips.prints, clips.settled, limits.cropped)
+    candidates = find_candidates(clips.prints, clips.group, limits.cropped)
     matches = {}
     for (a, b), crops in _by_pair(candidates):
         same_video = bool(clips.video[a] == clips.video[b])
@@ -56,15 +48,15 @@ def _by_pair(candidates: Candidates) -> Iterator[tuple[Pair, list[tuple[View, bo
         yield pair, [(VIEWS[view], whole == pair[0]) for _, _, view, whole in group if view]
 
 
-def describe(limits: Limits, match: Match, of_a: bool, lead_s: tuple[float, float] = (0.0, 0.0)) -> Row:
+def describe(limits: Limits, match: Match, of_a: bool, lead_a_s: float = 0.0, lead_b_s: float = 0.0) -> Row:
     """The scores of a match, the thresholds they were compared with, and what was done to the picture.
 
-    `offset_s` is where the other clip begins in A (`of_a`) or in B, in seconds from its beginning; `lead_s` are
-    the parts of A and B before their first prints.
+    `offset_s` is where the other clip begins in A (`of_a`) or in B, in seconds from its beginning; the leads are
+    the seconds of A and B before their first prints.
     """
     found, view = match.alignment, match.view
     speed = found.speed if of_a == match.whole_is_a else 1 / found.speed
-    here, there = lead_s if of_a else lead_s[::-1]
+    here, there = (lead_a_s, lead_b_s) if of_a else (lead_b_s, lead_a_s)
     max_distance, max_change_distance = limits.of(view, found.change)
     told: Row = {
         "distance": round(found.distance, 4),
@@ -85,3 +77,8 @@ def describe(limits: Limits, match: Match, of_a: bool, lead_s: tuple[float, floa
         told["shown"] = {"left": view.left, "right": view.right, "top": view.top, "bottom": view.bottom}
         told["cropped"] = "this" if of_a == match.whole_is_a else "the other"
     return told
+
+
+def lead_s(start_s: float) -> float:
+    """Seconds of a clip that begins at `start_s` of its video before its first print."""
+    return whole_prints(start_s, start_s)[0] / PRINTS_PER_S - start_s

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from filters.perceptual.choice import losers, ranks, winner_of
 from filters.perceptual.matching import Limits
-from filters.perceptual.search import Clips, describe, find_matches
-from infra.media.fingerprint import PRINTS_PER_S, whole_prints
+from filters.perceptual.prints import Prints, codes
+from filters.perceptual.search import Clips, describe, find_matches, lead_s
 from infra.stage import Drop, Row, TableStage
 
 
@@ -56,12 +56,10 @@ class Perceptual(TableStage):
 
     def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:  # type: ignore[override]
         """Every clip, or Drop `near_duplicate` with the clip that stays and how the two lie over each other."""
-        fixed_rows = pc.is_in(rows["key"], released["key"].combine_chunks())
         gone = released.filter(pc.invert(pc.is_in(released["key"], rows["key"].combine_chunks())))
-        clips = Clips.of(gone, rows)
         all_rows = pa.concat_tables([gone, rows], promote_options="default")
-        fixed = np.concatenate([np.ones(gone.num_rows, bool), fixed_rows.to_numpy().astype(bool)])
-        clips = Clips(clips.prints, clips.video, fixed)
+        fixed = pc.is_in(all_rows["key"], released["key"].combine_chunks()).to_numpy().astype(bool)
+        clips = Clips(Prints.of([all_rows["prints"]]), codes(all_rows["source"]), fixed.astype(np.int8))
         matches = find_matches(self.limits, clips)
         lost = losers(matches, ranks(all_rows, fixed), fixed)
         keys, sources, starts = (all_rows[name] for name in ("key", "source", "start_s"))
@@ -76,15 +74,16 @@ class Perceptual(TableStage):
                 "duplicate_of": keys[winner].as_py(),
                 "duplicate_of_source": sources[winner].as_py(),
                 "duplicate_of_start_s": starts[winner].as_py(),
-                **describe(self.limits, matches[pair], winner == pair[0], tuple(_lead_s(starts[c].as_py()) for c in pair)),
+                **describe(
+                    self.limits,
+                    matches[pair],
+                    winner == pair[0],
+                    lead_s(starts[pair[0]].as_py()),
+                    lead_s(starts[pair[1]].as_py()),
+                ),
             }
             if self.score_only:
                 told = {"near_duplicate_of": detail["duplicate_of"], "near_duplicate_distance": detail["distance"]}
                 yield {"key": key, "parent": key, **told}
             else:
                 yield Drop(key, "near_duplicate", detail)
-
-
-def _lead_s(start_s: float) -> float:
-    """Seconds of a clip before its first print."""
-    return whole_prints(start_s, start_s)[0] / PRINTS_PER_S - start_s

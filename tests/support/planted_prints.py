@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from infra.media.fingerprint import LUMA_SIDE, PRINT_BYTES, PRINTS_PER_S
 
 KINDS = ("re-encode", "trim", "brightness", "mirror", "shift", "speed 1.04", "crop to 70% width")
-_SHARED_SCENES = 2000
+_CLIPS_A_SCENE = 12  # among those that share one, on average
 _MODES = 512
 _BLOCK = 5000  # clips made at once
 _SIDE = 16  # pixels of the pictures that clips are made of
@@ -68,16 +68,16 @@ class _Films:
     length_s: NDArray[np.float32]
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, count: int) -> "_Films":
+    def draw(cls, rng: np.random.Generator, count: int, scenes: int) -> "_Films":
         shared = rng.random(count) < 0.3
-        scene = _SHARED_SCENES + rng.integers(0, _MODES, (count, 4))
-        scene[shared, 0] = (_SHARED_SCENES * rng.random(count) ** 2)[shared]  # some are far more common than others
+        scene = rng.integers(0, _MODES, (count, 4))
+        scene[shared, 0] = (_MODES + scenes * rng.random(count) ** 2)[shared]  # some are far more common than others
         weight = rng.standard_normal((count, 4)) / 2
         weight[shared] = (1, 0, 0, 0)
         return cls(
             scene,
             weight.astype(np.float32),
-            _SHARED_SCENES + rng.integers(0, _MODES, (count, 3)),
+            rng.integers(0, _MODES, (count, 3)),
             rng.uniform(0, 2 * np.pi, (count, 3)).astype(np.float32),
             rng.uniform(0.2, 4.0, (count, 3)).astype(np.float32),
             rng.normal(128, 12, (count, 8)).astype(np.float32),
@@ -100,8 +100,9 @@ class _Films:
         edges = np.cumsum([0, *counts])
         film = np.repeat(np.arange(len(counts)), counts)
         times = start_s[film] + speed * (np.arange(edges[-1]) - edges[film]) / PRINTS_PER_S
-        cells = pictures @ {"mirror": _MIRRORED, "crop to 70% width": _CROPPED}.get(kind, _CELLS)
-        scene = np.einsum("fk,fkc->fc", self.weight, cells[self.scene])
+        matrix = {"mirror": _MIRRORED, "crop to 70% width": _CROPPED}.get(kind, _CELLS)
+        cells = pictures[:_MODES] @ matrix
+        scene = np.einsum("fk,fkp->fp", self.weight, pictures[self.scene]) @ matrix
         luma = scene[film]
         for k in range(self.modes.shape[1]):
             rate = self.rate[:, k]
@@ -129,12 +130,13 @@ def plant(clips: int, seed: int, share: float = 0.05) -> Planted:
     """`clips` clips of 2 to 30 s, `share` of them copies of others, in the order of their random keys."""
     rng = np.random.default_rng(seed)
     many = round(clips * share)
-    pictures = np.concatenate([_pictures(rng, _SHARED_SCENES), _pictures(rng, _MODES)])
+    scenes = max(1, round(0.3 * clips / _CLIPS_A_SCENE))
+    pictures = _pictures(rng, _MODES + scenes)
     prints: list[bytes] = []
     copies: list[tuple[int, int]] = []
     kinds: list[str] = []
     for begin in range(0, clips - many, _BLOCK):
-        films = _Films.draw(rng, min(_BLOCK, clips - many - begin))
+        films = _Films.draw(rng, min(_BLOCK, clips - many - begin), scenes)
         first = len(prints)
         prints += films.prints(rng, pictures)
         quota = round(many * (begin + len(films.mean)) / (clips - many)) - len(copies)

@@ -1,0 +1,151 @@
+"""Perceptual duplicates at scale, and by transformation.
+
+    python tests/benchmarks/bench_perceptual.py --sizes 12500 50000 200000 1550000 --json FILE --picture FILE.png
+    python tests/benchmarks/bench_perceptual.py --copies 300 --json FILE
+
+The first makes prints of clips that nobody filmed, 5% of them copies, and runs the stage over them, each size in
+a process of its own: CPU and wall-clock seconds, peak memory, recall by kind, and recall against comparing all
+pairs on a sample. The second renders videos of the sample world and copies of them, scans both, and counts what
+is found by transformation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from itertools import combinations
+from multiprocessing import get_context
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+import matplotlib
+import numpy as np
+import pyarrow as pa
+from planted_prints import Planted, plant
+from world_copies import copies_of_the_world
+
+from filters.perceptual.matching import Limits, find_match
+from filters.perceptual.prints import Prints
+from filters.perceptual.stage import Perceptual
+from infra.stage import Drop
+
+SAMPLE = 400  # clips of the sample whose pairs are all compared
+
+
+def measure(clips: int) -> dict[str, object]:
+    """One size: what the stage took and found."""
+    planted = plant(clips, seed=1)
+    before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    nothing = planted.rows.slice(0, 0).select(["key", *Perceptual.remembers])
+    wall, cpu = time.perf_counter(), time.process_time()
+    drops = {
+        row.key: row.detail["duplicate_of"]
+        for row in Perceptual().compute(planted.rows, nothing)
+        if isinstance(row, Drop)
+    }
+    return {
+        "clips": clips,
+        "prints": Prints.of([planted.rows["prints"]]).count,
+        "wall_s": round(time.perf_counter() - wall, 1),
+        "cpu_s": round(time.process_time() - cpu, 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mb_before": round(before_mb),
+        **found(planted, drops),
+    }
+
+
+def found(planted: Planted, drops: dict[str, str]) -> dict[str, object]:
+    """Recall by kind, wrong drops, and how much of what comparing all pairs of a sample finds was found."""
+    keys = np.array(planted.rows["key"].to_pylist())
+    pairs = {
+        (keys[copy], keys[original]): kind for (copy, original), kind in zip(planted.copies, planted.kinds, strict=True)
+    }
+    right = {pair for pair in pairs if drops.get(pair[0]) == pair[1]}
+    total, hit = Counter(pairs.values()), Counter(pairs[pair] for pair in right)
+    brute = brute_force(planted)
+    kept = sum(drops.get(keys[a]) == keys[b] or drops.get(keys[b]) == keys[a] for a, b in brute)
+    return {
+        "recall": {kind: round(hit[kind] / total[kind], 4) for kind in sorted(total)},
+        "recall_all": round(len(right) / max(1, len(pairs)), 4),
+        "wrong_drops": len(drops) - len(right),
+        "brute_force_matches": len(brute),
+        "recall_of_brute_force": round(kept / max(1, len(brute)), 4),
+    }
+
+
+def brute_force(planted: Planted) -> list[tuple[int, int]]:
+    """All matches among a sample of clips: copies, what they are copies of, and clips by chance."""
+    some = np.unique(planted.copies[: SAMPLE // 2].ravel())[:SAMPLE].tolist()
+    prints = Prints.of([planted.rows["prints"]])
+    limits = Limits()
+    return [
+        (a, b)
+        for a, b in combinations(some, 2)
+        if find_match(limits, prints.clip(a), prints.clip(b), (), False) is not None
+    ]
+
+
+def by_transformation(videos: int) -> list[dict[str, object]]:
+    """Recall and wrong drops of every transformation, over videos of the sample world."""
+    with tempfile.TemporaryDirectory(prefix="uvr-bench-") as folder:
+        rows, facts = copies_of_the_world(Path(folder), videos)
+    nothing = rows.slice(0, 0).select(["key", *Perceptual.remembers])
+    drops = {row.key: row.detail for row in Perceptual().compute(rows, nothing) if isinstance(row, Drop)}
+    of = {fact.key: fact for fact in facts}
+    table = []
+    for name in dict.fromkeys(fact.transformation for fact in facts if fact.transformation):
+        copies = [fact for fact in facts if fact.transformation == name]
+        right = [c for c in copies if c.key in drops and of[drops[c.key]["duplicate_of"]].video == c.video]
+        table.append({"transformation": name, "clips": len(copies), "recall": round(len(right) / len(copies), 4)})
+    wrong = [key for key, detail in drops.items() if of[key].video != of[detail["duplicate_of"]].video]
+    return [*table, {"transformation": "all", "clips": len(facts), "drops": len(drops), "wrong_drops": len(wrong)}]
+
+
+def draw(results: list[dict[str, object]], path: str) -> None:
+    """Seconds over clips, both logarithmic, with n log n beside them."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    clips = np.array([result["clips"] for result in results], float)
+    seconds = np.array([result["cpu_s"] for result in results], float)
+    figure, axes = pyplot.subplots(figsize=(6, 4))
+    axes.loglog(clips, seconds, "o-", label="stage perceptual")
+    rule = clips * np.log(clips)
+    axes.loglog(clips, rule * seconds[0] / rule[0], "--", label="n log n")
+    axes.set(xlabel="clips", ylabel="CPU seconds")
+    axes.legend()
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="*", default=[])
+    parser.add_argument("--copies", type=int, default=0, metavar="VIDEOS")
+    parser.add_argument("--json")
+    parser.add_argument("--picture")
+    options = parser.parse_args()
+    pa.set_cpu_count(1)
+    results: list[dict[str, object]] = []
+    for clips in options.sizes:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            results.append(alone.submit(measure, clips).result())
+        print(json.dumps(results[-1]), flush=True)
+    if options.copies:
+        results += by_transformation(options.copies)
+        for row in results:
+            print(json.dumps(row))
+    if options.json:
+        Path(options.json).write_text(json.dumps(results, indent=1) + "\n")
+    if options.picture:
+        draw(results, options.picture)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Videos of the sample world and copies of them, scanned and cut into clips: what the stage `perceptual` reads."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+from copies import COPIES, write_copy
+from sample_clips import clips, write_video
+
+from filters.perceptual.stage import Perceptual
+from infra.sample_world.draw import draw_world
+from infra.sample_world.render import render
+from infra.stage import Row
+
+
+class Fact(NamedTuple):
+    """What a clip really is."""
+
+    key: str
+    video: int  # of the world
+    transformation: str  # empty for an original
+
+
+def table(rows: Sequence[Row]) -> pa.Table:
+    """Clips as the stage is given them: sorted by key."""
+    names = ("key", *Perceptual.needs)
+    return pa.Table.from_pylist([{name: row[name] for name in names} for row in sorted(rows, key=lambda r: r["key"])])
+
+
+def clip_rows(path: Path) -> list[Row]:
+    """The clips of a video that the quality filter keeps, with the file's size."""
+    return [clip | {"size_bytes": path.stat().st_size} for clip in clips(path)[0]]
+
+
+def copies_of_the_world(
+    folder: Path, videos: int, names: Sequence[str] = tuple(COPIES), seed: int = 5
+) -> tuple[pa.Table, list[Fact]]:
+    """The clips of `videos` videos and of one copy of each; transformations take turns."""
+    rows: list[Row] = []
+    facts: list[Fact] = []
+    for video in range(videos):
+        spec = draw_world(seed, video)
+        frames = list(render(spec))
+        name = names[video % len(names)]
+        suffix = ".webm" if "vp9" in name else ".mp4"
+        original = write_video(folder / f"{video}.mp4", frames, fps=spec.fps, options={"crf": "18"})
+        copy = write_copy(folder / f"{video}-copy{suffix}", name, frames, spec.fps)
+        for path, transformation in ((original, ""), (copy, name)):
+            made = clip_rows(path)
+            rows += made
+            facts += [Fact(row["key"], video, transformation) for row in made]
+            path.unlink()
+    return table(rows), facts
