@@ -52,7 +52,7 @@ class Decontaminate(TableStage):
         """What the index files hold, not only where they lie."""
         return [hashlib.sha256(read_source(path)).hexdigest() for path in self.sets]
 
-    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:  # type: ignore[override]
+    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
         """Every clip, or Drop `in_evaluation_set` with the set, its video and how the two lie over each other."""
         found = shown_in(self.limits, read_sets(self.sets), rows) if self.sets else {}
         for key in rows["key"]:

@@ -54,7 +54,7 @@ class Perceptual(TableStage):
         ]
     )
 
-    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:  # type: ignore[override]
+    def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
         """Every clip, or Drop `near_duplicate` with the clip that stays and how the two lie over each other."""
         gone = released.filter(pc.invert(pc.is_in(released["key"], rows["key"].combine_chunks())))
         all_rows = pa.concat_tables([gone, rows], promote_options="default")
