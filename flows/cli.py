@@ -109,6 +109,31 @@ def explain(
 
 
 @app.command()
+def examples(lake: Lake, out: Annotated[str, typer.Option(help="Folder for the pictures and examples.html.")]) -> None:
+    """Pictures of what every filter dropped, beside what it kept: to set thresholds by looking."""
+    from flows import commands
+
+    commands.examples(lake, out)
+
+
+@app.command()
+def index(
+    name: Annotated[str, typer.Option(help="What the evaluation set is called.")],
+    lake: Annotated[str, typer.Option(help="Folder in which its videos are scanned; not the lake of a run.")],
+    out: Annotated[str, typer.Option(help="Parquet file for evaluation.sets in recipes.")],
+    videos: Annotated[Optional[str], typer.Option(help="Its videos, with captions if a manifest has them.")] = None,
+    texts: Annotated[Optional[list[str]], typer.Option(help="CSV / JSONL / Parquet with more of its texts.")] = None,
+    recipe: RecipeFile = None,
+    set_: Sets = None,
+    json: AsJson = False,
+) -> None:
+    """Index an evaluation set, so that runs release nothing that it shows or says."""
+    from flows import commands
+
+    commands.index(name, videos, texts or [], lake, out, recipe, set_ or [], json)
+
+
+@app.command()
 def train(
     release: Annotated[str, typer.Option(help="The release's manifest.json.")],
     out: Annotated[str, typer.Option(help="Folder for checkpoints, log and curves.")],

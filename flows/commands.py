@@ -104,6 +104,38 @@ def explain(wanted: str, lake: str, as_json: bool) -> None:
                 print(f"    {name:18} {short(value)}")
 
 
+def examples(lake: str, out: str) -> None:
+    """`uvr examples`: prints the page's path on the last line."""
+    from flows.examples import draw_examples
+
+    for path in draw_examples(lake, out):
+        print(path)
+
+
+def index(
+    name: str,
+    videos: str | None,
+    texts: Sequence[str],
+    lake: str,
+    out: str,
+    recipe: str | None,
+    overrides: Sequence[str],
+    as_json: bool,
+) -> None:
+    """`uvr index`."""
+    from flows.index import make_index
+    from flows.recipe import read_recipe
+
+    if videos is None and not texts:
+        raise UsageError("an evaluation set has videos or texts: give --videos, --texts or both")
+    made = make_index(read_recipe(recipe, overrides), name, videos, texts, lake, out)
+    if as_json:
+        print_json({"index": out, **made})
+        return
+    print(f"{name}: {made['videos']} videos, {made['texts']} texts; {made['unread']} could not be read")
+    print(out)
+
+
 def train(release: str, out: str, recipe: str | None, overrides: Sequence[str]) -> None:
     """`uvr train`."""
     from flows.recipe import read_recipe

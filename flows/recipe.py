@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from eval.promotion import PromotionRule
 from filters.consistency import Consistency
+from filters.decontaminate import Decontaminate
 from filters.decontaminate_texts import DecontaminateTexts
 from filters.exact import ExactDuplicates
 from filters.perceptual.stage import Perceptual
@@ -67,6 +68,7 @@ class Recipe(Settings):
     spans: Spans = field(default_factory=Spans)
     quality: Quality = field(default_factory=Quality)
     perceptual: Perceptual = field(default_factory=Perceptual)
+    decontaminate: Decontaminate = field(default_factory=Decontaminate)
     cut: Cut = field(default_factory=Cut)
     excerpts: Excerpts = field(default_factory=Excerpts)
     captions: Captions = field(default_factory=Captions)
@@ -93,7 +95,7 @@ class Recipe(Settings):
             raise UsageError("recipe: generator.kind = 'openai' needs serving.endpoints, like ['http://host:8000/v1']")
         if self.captions.generator != self.queries.generator or self.captions.generator != GeneratorSettings():
             raise UsageError("recipe: captions and queries share one generator; its section is [generator]")
-        if self.decontaminate_texts.sets:
+        if self.decontaminate.sets or self.decontaminate_texts.sets:
             raise UsageError("recipe: all that looks for evaluation sets shares them; their section is [evaluation]")
 
     def chain(self) -> list[Stage]:
@@ -112,6 +114,7 @@ class Recipe(Settings):
             self.spans,
             self.quality,
             self.perceptual,
+            *((replace(self.decontaminate, sets=sets),) if sets else ()),
             self.cut,
             self.excerpts,
             replace(self.captions, generator=generator),
@@ -131,8 +134,11 @@ class Recipe(Settings):
         return [text for text, given in ((vectors, self.embed.prober), (evaluation, self.evaluation.sets)) if not given]
 
     def synthesis(self) -> dict[str, Any]:
-        """The settings that decide what a release holds, by stage."""
-        return {stage.name: asdict(stage) for stage in self.chain()}
+        """The settings that decide what a release holds, by stage; a prober's revision does, and not where it lies."""
+        settings = {stage.name: asdict(stage) for stage in self.chain()}
+        if "embed" in settings:
+            settings["embed"].pop("prober")
+        return settings
 
 
 def read_recipe(path: str | None = None, overrides: Sequence[str] = ()) -> Recipe:

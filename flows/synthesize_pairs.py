@@ -51,6 +51,8 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
     listed = step("list videos", partial(list_sources, videos), delays)
     store = Store(lake)
     stages = settings.chain()
+    for text in settings.unchecked():
+        say(f"not checked: {text}")
     links = chain_links(stages)
     with ExitStack() as held:
         taking = partial(hold_lease, store, settings.run.wait_s, say)

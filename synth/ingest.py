@@ -45,6 +45,15 @@ def list_sources(videos: str) -> list[Outcome]:
     return outcomes
 
 
+def list_texts(table: str) -> list[str]:
+    """The texts in the caption column of a CSV / JSONL / Parquet file, in order; raises UsageError."""
+    entries = _entries(table)
+    column = _column(entries[0], CAPTION_COLUMNS) if entries else None
+    if column is None:
+        raise UsageError(f"{table} has no texts; name their column one of {', '.join(CAPTION_COLUMNS)}")
+    return [str(entry.get(column) or "").strip() for entry in entries]
+
+
 def source_key(file: FileFacts) -> str:
     """The key of one version of one file; another size or modification time makes another key."""
     text = f"{file.url}\n{file.size_bytes}\n{file.stamp}"
