@@ -119,17 +119,17 @@ def recall(vectors: NDArray[np.float16], lost: NDArray[np.bool_], min_cosine: fl
 
 
 def draw(rows: list[dict[str, Any]], path: str) -> None:
-    """Seconds over clips beside a curve of n log n through the smallest size."""
+    """CPU seconds over clips beside a curve of n log n through the smallest size."""
     from matplotlib.figure import Figure
 
-    clips, seconds = [row["clips"] for row in rows], [row["seconds"] for row in rows]
+    clips, seconds = [row["clips"] for row in rows], [row["cpu_seconds"] for row in rows]
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.loglog(clips, seconds, "o-", label="semantic duplicates")
     unit_cost = seconds[0] / (clips[0] * math.log(clips[0]))
     axes.loglog(clips, [unit_cost * n * math.log(n) for n in clips], "--", color="grey", label="n log n")
     axes.set_xlabel("clips")
-    axes.set_ylabel("seconds")
+    axes.set_ylabel("CPU seconds")
     axes.set_title(f"Semantic duplicates, {rows[0]['dim']} dimensions")
     axes.grid(True, which="both", alpha=0.3)
     axes.legend()
