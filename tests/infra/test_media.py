@@ -17,7 +17,8 @@ from sample_clips import shot, write_video
 from infra.errors import RowError
 from infra.media.decode import decode_image, sample_frames
 from infra.media.encode import encode_clip, encode_image, encode_video
-from infra.media.probe import probe
+from infra.media.probe import open_video, probe
+from infra.media.reader import FrameReader, middle_luma
 from synth.probe import video_id
 
 BAD = {
@@ -139,6 +140,18 @@ def test_decord_and_pyav_give_the_same_frames(real_videos: Path, name: str) -> N
     assert len(every) == clip.frames
     for picture, time_s in zip(pictures, times, strict=True):
         assert np.abs(picture.astype(int) - every[round(float(time_s), 4)]).max() <= 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(90, 160), (360, 644), (600, 1000)])
+def test_the_middle_of_a_frame_begins_on_the_grid_of_blocks(tmp_path: Path, height: int, width: int) -> None:
+    path = write_video(tmp_path / "v.mp4", shot(1, 2, height, width))
+    with open_video(str(path)) as (container, stream):
+        _, frame = next(FrameReader(container, stream).frames())
+        whole = frame.to_ndarray()[:height]  # the luma plane of yuv420p comes first
+        middle = middle_luma(frame, 256)
+    top, left = (max(0, length - 256) // 16 * 8 for length in (height, width))
+    assert (top % 8, left % 8) == (0, 0)
+    assert np.array_equal(middle, whole[top : top + 256, left : left + 256])
 
 
 def test_encoding_gives_the_same_bytes_every_frame_and_a_key_frame_each_second() -> None:
