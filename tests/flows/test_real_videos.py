@@ -96,8 +96,8 @@ def test_explain_tells_the_story_of_a_pair(lake: Path) -> None:
     pair = next(row for row in story if row["stage"] == "pairs" and row["status"] == "out")
     told = [row["stage"] for row in uvr_json("explain", pair["key"], "--lake", str(lake))]
     assert told == [
-        "sources", "probe", "exact", "scan", "spans", "quality",
-        "cut", "excerpts", "captions", "queries", "pairs", "layout",
+        "sources", "probe", "exact", "rectify", "repeated_captions", "scan", "spans", "quality",
+        "perceptual", "cut", "excerpts", "captions", "texts", "queries", "pairs", "layout",
     ]  # fmt: skip
 
 
