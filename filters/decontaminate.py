@@ -72,7 +72,7 @@ def read_sets(paths: Sequence[str]) -> pa.Table:
 def shown_in(limits: Limits, sets: pa.Table, rows: pa.Table) -> Mapping[str, Row]:
     """For each clip (`key`, `start_s`, `prints`) that shows what a video of `sets` shows: which one, and the scores."""
     group = np.repeat(np.array([1, 2], np.int8), [sets.num_rows, rows.num_rows])
-    clips = Clips(Prints.of([sets["prints"], rows["prints"]]), np.arange(len(group)), group)
+    clips = Clips(Prints.of([sets["prints"], rows["prints"]]), np.arange(len(group)), group, np.arange(len(group)))
     found: dict[str, Row] = {}
     # By the least distance, then by the order of the sets.
     for (video, clip), match in sorted(

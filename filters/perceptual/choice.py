@@ -22,7 +22,7 @@ def ranks(rows: pa.Table, released: NDArray[np.bool_]) -> NDArray[np.int64]:
     pixels = _numbers(rows, "width") * _numbers(rows, "height")
     length_s = _numbers(rows, "end_s") - _numbers(rows, "start_s")
     rate = _numbers(rows, "size_bytes") / np.maximum(1e-3, _numbers(rows, "duration_s"))
-    order = np.lexsort((_places(rows["key"]), -length_s, -rate, -pixels, ~released))
+    order = np.lexsort((places(rows["key"]), -length_s, -rate, -pixels, ~released))
     place = np.empty_like(clips)
     place[order] = clips
     return place
@@ -32,7 +32,7 @@ def _numbers(rows: pa.Table, name: str) -> NDArray[np.float64]:
     return np.asarray(np.nan_to_num(rows[name].to_numpy().astype(np.float64)))
 
 
-def _places(keys: pa.ChunkedArray) -> NDArray[np.int64]:
+def places(keys: pa.ChunkedArray) -> NDArray[np.int64]:
     """The place of every key in the order of keys."""
     order = pc.sort_indices(keys).to_numpy()
     place = np.empty(len(order), np.int64)
@@ -46,16 +46,15 @@ def losers(matches: Mapping[Pair, Match], rank: NDArray[np.int64], fixed: NDArra
     From the best clip down, one is dropped when it matches a better one that stays; none is when it is
     `fixed`. So it never depends on a clip that is gone itself.
     """
-    partners: dict[int, list[int]] = {}
+    partners: dict[int, dict[int, Pair]] = {}
     for a, b in matches:
-        partners.setdefault(a, []).append(b)
-        partners.setdefault(b, []).append(a)
+        partners.setdefault(a, {})[b] = (a, b)
+        partners.setdefault(b, {})[a] = (a, b)
     lost: dict[int, Pair] = {}
     for clip in sorted(partners, key=lambda clip: int(rank[clip])):
         better = [other for other in partners[clip] if rank[other] < rank[clip] and other not in lost]
         if better and not fixed[clip]:
-            winner = min(better, key=lambda other: int(rank[other]))
-            lost[clip] = (min(clip, winner), max(clip, winner))
+            lost[clip] = partners[clip][min(better, key=lambda other: int(rank[other]))]
     return lost
 
 

@@ -25,13 +25,14 @@ class Clips:
     prints: Prints
     video: NDArray[np.int64]  # clips of one video have one number
     group: NDArray[np.int8]  # clips of one group are not compared with each other; those of group 0 are
+    place: NDArray[np.int64]  # which of two clips counts as the first: not the order they came in
 
 
 def find_matches(limits: Limits, clips: Clips) -> dict[Pair, Match]:
-    """Every match that the keys lead to, by the two clips (the lower number first)."""
+    """Every match that the keys lead to, by the two clips in the order of their places."""
     candidates = find_candidates(clips.prints, clips.group, limits.cropped)
     matches = {}
-    for (a, b), crops in _by_pair(candidates):
+    for (a, b), crops in _by_pair(candidates, clips.place):
         same_video = bool(clips.video[a] == clips.video[b])
         match = find_match(limits, clips.prints.clip(a), clips.prints.clip(b), crops, same_video)
         if match is not None:
@@ -39,13 +40,15 @@ def find_matches(limits: Limits, clips: Clips) -> dict[Pair, Match]:
     return matches
 
 
-def _by_pair(candidates: Candidates) -> Iterator[tuple[Pair, list[tuple[View, bool]]]]:
-    """Pairs of clips, each with the crops worth trying and whether the lower clip is the whole."""
-    low, high = np.minimum(candidates.whole, candidates.copy), np.maximum(candidates.whole, candidates.copy)
-    order = np.lexsort((candidates.whole, candidates.view, high, low))
-    rows = zip(*(column[order].tolist() for column in (low, high, candidates.view, candidates.whole)), strict=True)
+def _by_pair(candidates: Candidates, place: NDArray[np.int64]) -> Iterator[tuple[Pair, list[tuple[View, bool]]]]:
+    """Pairs of clips by their places, each with the crops worth trying and whether the first clip is the whole."""
+    in_order = place[candidates.whole] < place[candidates.copy]
+    first = np.where(in_order, candidates.whole, candidates.copy)
+    second = np.where(in_order, candidates.copy, candidates.whole)
+    order = np.lexsort((in_order, candidates.view, place[second], place[first]))
+    rows = zip(*(column[order].tolist() for column in (first, second, candidates.view, in_order)), strict=True)
     for pair, group in groupby(rows, key=lambda row: (row[0], row[1])):
-        yield pair, [(VIEWS[view], whole == pair[0]) for _, _, view, whole in group if view]
+        yield pair, [(VIEWS[view], whole_is_first) for _, _, view, whole_is_first in group if view]
 
 
 def describe(limits: Limits, match: Match, of_a: bool, lead_a_s: float = 0.0, lead_b_s: float = 0.0) -> Row:

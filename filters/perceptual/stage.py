@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.perceptual.choice import losers, ranks, winner_of
+from filters.perceptual.choice import losers, places, ranks, winner_of
 from filters.perceptual.matching import Limits
 from filters.perceptual.prints import Prints, codes
 from filters.perceptual.search import Clips, describe, find_matches, lead_s
@@ -59,7 +59,12 @@ class Perceptual(TableStage):
         gone = released.filter(pc.invert(pc.is_in(released["key"], rows["key"].combine_chunks())))
         all_rows = pa.concat_tables([gone, rows], promote_options="default")
         fixed = pc.is_in(all_rows["key"], released["key"].combine_chunks()).to_numpy().astype(bool)
-        clips = Clips(Prints.of([all_rows["prints"]]), codes(all_rows["source"]), fixed.astype(np.int8))
+        clips = Clips(
+            Prints.of([all_rows["prints"]]),
+            codes(all_rows["source"]),
+            fixed.astype(np.int8),
+            places(all_rows["key"]),
+        )
         matches = find_matches(self.limits, clips)
         lost = losers(matches, ranks(all_rows, fixed), fixed)
         keys, sources, starts = (all_rows[name] for name in ("key", "source", "start_s"))

@@ -18,17 +18,21 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 import matplotlib
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from planted_prints import Planted, plant
+from pyarrow import feather
 from world_copies import copies_of_the_world
 
 from filters.perceptual.matching import Limits, find_match
@@ -36,12 +40,21 @@ from filters.perceptual.prints import Prints
 from filters.perceptual.stage import Perceptual
 from infra.stage import Drop
 
+T = TypeVar("T")
+
 SAMPLE = 400  # clips of the sample whose pairs are all compared
 
 
-def measure(clips: int) -> dict[str, object]:
-    """One size: what the stage took and found."""
+def save(clips: int, path: str) -> tuple[NDArray[np.int64], Sequence[str]]:
+    """Write the planted table to a file; returns the copies and their kinds."""
     planted = plant(clips, seed=1)
+    feather.write_feather(planted.rows, path, compression="uncompressed")
+    return planted.copies, planted.kinds
+
+
+def measure(path: str, copies: NDArray[np.int64], kinds: Sequence[str]) -> dict[str, object]:
+    """One size: what the stage took and found, in a process that has done nothing else."""
+    planted = Planted(feather.read_table(path, memory_map=False), copies, kinds)
     before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     nothing = planted.rows.slice(0, 0).select(["key", *Perceptual.remembers])
     wall, cpu = time.perf_counter(), time.process_time()
@@ -51,7 +64,7 @@ def measure(clips: int) -> dict[str, object]:
         if isinstance(row, Drop)
     }
     return {
-        "clips": clips,
+        "clips": planted.rows.num_rows,
         "prints": Prints.of([planted.rows["prints"]]).count,
         "wall_s": round(time.perf_counter() - wall, 1),
         "cpu_s": round(time.process_time() - cpu, 1),
@@ -108,6 +121,12 @@ def by_transformation(videos: int) -> list[dict[str, object]]:
     return [*table, {"transformation": "all", "clips": len(facts), "drops": len(drops), "wrong_drops": len(wrong)}]
 
 
+def alone(function: Callable[..., T], *arguments: object) -> T:
+    """What a function answers in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
 def draw(results: list[dict[str, object]], path: str) -> None:
     """Seconds over clips, both logarithmic, with n log n beside them."""
     matplotlib.use("Agg")
@@ -134,8 +153,9 @@ def main() -> None:
     pa.set_cpu_count(1)
     results: list[dict[str, object]] = []
     for clips in options.sizes:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
-            results.append(alone.submit(measure, clips).result())
+        with tempfile.NamedTemporaryFile(suffix=".arrow") as file:
+            copies, kinds = alone(save, clips, file.name)
+            results.append(alone(measure, file.name, copies, kinds))
         print(json.dumps(results[-1]), flush=True)
     if options.copies:
         results += by_transformation(options.copies)
