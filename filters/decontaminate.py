@@ -1,34 +1,19 @@
-"""Stage `decontaminate`: drops clips that show what an evaluation set shows.
-
-A set comes as a Parquet file with one row a video: `set_name`, `source`, `prints` and `texts`; `index_table`
-makes one from the rows of a scan.
-"""
+"""Stage `decontaminate`: drops clips that show what an evaluation set shows."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from filters.evaluation_sets import contents, read_sets
 from filters.perceptual.matching import Limits
 from filters.perceptual.prints import Prints
 from filters.perceptual.search import Clips, describe, find_matches, lead_s
 from infra.stage import Drop, Row, TableStage
-from infra.store import read_source
-
-INDEX = pa.schema(
-    [
-        ("set_name", pa.string()),
-        ("source", pa.string()),
-        ("prints", pa.binary()),  # of the whole video: infra.media.fingerprint
-        ("texts", pa.list_(pa.string())),  # its captions and queries
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -44,29 +29,39 @@ class Decontaminate(TableStage):
 
     name: ClassVar[str] = "decontaminate"
     version: ClassVar[int] = 1
-    needs: ClassVar[tuple[str, ...]] = ("start_s", "prints")
-    remembers: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ("video_id", "start_s", "prints")
     schema: ClassVar[pa.Schema] = pa.schema([])
 
     def ingredients(self) -> Sequence[str]:
         """What the index files hold, not only where they lie."""
-        return [hashlib.sha256(read_source(path)).hexdigest() for path in self.sets]
+        return contents(self.sets)
 
     def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
         """Every clip, or Drop `in_evaluation_set` with the set, its video and how the two lie over each other."""
-        found = shown_in(self.limits, read_sets(self.sets), rows) if self.sets else {}
-        for key in rows["key"]:
-            detail = found.get(key.as_py())
-            yield (
-                Drop(key.as_py(), "in_evaluation_set", detail)
-                if detail
-                else {"key": key.as_py(), "parent": key.as_py()}
-            )
+        found: dict[str, Row] = {}
+        if self.sets:
+            sets = read_sets(self.sets, ("set_name", "source", "video_id", "prints"))
+            found = {**shown_in(self.limits, sets, rows), **cut_from(sets, rows)}
+        for key in rows["key"].to_pylist():
+            yield Drop(key, "in_evaluation_set", found[key]) if key in found else {"key": key, "parent": key}
 
 
-def read_sets(paths: Sequence[str]) -> pa.Table:
-    """The rows of all index files, in order."""
-    return pa.concat_tables([pq.read_table(pa.BufferReader(read_source(path)), schema=INDEX) for path in paths])
+def cut_from(sets: pa.Table, rows: pa.Table) -> dict[str, Row]:
+    """For each clip (`key`, `video_id`) of a file that is in one of `sets` itself: which one.
+
+    Pictures that are plain say too little to be found by what they show; their files are the same all the same.
+    """
+    places = {video_id: place for place, video_id in enumerate(sets["video_id"].to_pylist()) if video_id}
+    found = {}
+    for key, video_id in zip(rows["key"].to_pylist(), rows["video_id"].to_pylist(), strict=True):
+        if (place := places.get(video_id)) is not None:
+            found[key] = {**_named(sets, place), "kind": "same bytes"}
+    return found
+
+
+def _named(sets: pa.Table, place: int) -> Row:
+    name, source = sets["set_name"][place].as_py(), sets["source"][place].as_py()
+    return {"evaluation_set": name, "evaluation_source": source}
 
 
 def shown_in(limits: Limits, sets: pa.Table, rows: pa.Table) -> Mapping[str, Row]:
@@ -80,21 +75,8 @@ def shown_in(limits: Limits, sets: pa.Table, rows: pa.Table) -> Mapping[str, Row
     ):
         at = clip - sets.num_rows
         told = {
-            "evaluation_set": sets["set_name"][video].as_py(),
-            "evaluation_source": sets["source"][video].as_py(),
+            **_named(sets, video),
             **describe(limits, match, True, 0.0, lead_s(rows["start_s"][at].as_py())),
         }
         found.setdefault(rows["key"][at].as_py(), told)
     return found
-
-
-def index_table(set_name: str, scanned: pa.Table, texts: Mapping[str, Sequence[str]]) -> pa.Table:
-    """The index of an evaluation set: its scanned videos (`source`, `prints`) with the texts of each."""
-    sources = scanned["source"].to_pylist()
-    columns = [
-        pa.array([set_name] * len(sources), pa.string()),
-        pa.array(sources, pa.string()),
-        scanned["prints"].cast(pa.binary()),
-        pa.array([list(texts.get(source, ())) for source in sources], pa.list_(pa.string())),
-    ]
-    return pa.table(columns, schema=INDEX)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from filters.contamination import EvaluationIndex, EvaluationText, Hit, Overlap, rank
-from infra.errors import UsageError
+from filters.evaluation_sets import contents, read_sets
 from infra.stage import Drop, Row, TableStage
-from infra.store import read_source
-
-SET_COLUMNS: Final = ("set_name", "source", "texts")
 
 
 @dataclass(frozen=True)
@@ -25,8 +20,7 @@ class DecontaminateTexts(TableStage):
     A clip that an earlier release holds is dropped as well: the evaluation is worth more.
     """
 
-    # Parquet files (paths or URLs) with columns set_name, source: string and texts: list of strings
-    sets: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()  # paths or URLs of index files
     overlap: Overlap = field(default_factory=Overlap)
 
     name: ClassVar[str] = "decontaminate_texts"
@@ -36,15 +30,16 @@ class DecontaminateTexts(TableStage):
 
     def ingredients(self) -> tuple[str, ...]:
         """The content of the sets."""
-        return tuple(hashlib.sha256(_read_set(path)).hexdigest() for path in self.sets)
+        return contents(self.sets)
 
     def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
         """Clips without evaluation texts; the others dropped with the plainest of what they share."""
         keys = rows["key"].to_pylist()
         worst: dict[str, Hit] = {}
         if self.sets:
-            texts = (text for path in self.sets for text in read_texts(path))
-            for hit in EvaluationIndex(texts, self.overlap).hits(keys, [rows[name] for name in self.needs]):
+            for hit in EvaluationIndex(read_texts(self.sets), self.overlap).hits(
+                keys, [rows[name] for name in self.needs]
+            ):
                 worst[hit.key] = min(hit, worst.get(hit.key, hit), key=rank)
         for key in keys:
             yield self._drop(worst[key]) if key in worst else {"key": key, "parent": key}
@@ -60,21 +55,8 @@ class DecontaminateTexts(TableStage):
         )
 
 
-def read_texts(path: str) -> Iterator[EvaluationText]:
-    """The texts of a set's Parquet file, a path or any URL; raises UsageError when it is none."""
-    try:
-        table = pq.read_table(pa.BufferReader(_read_set(path)), columns=list(SET_COLUMNS))
-    except pa.ArrowInvalid as error:
-        raise UsageError(f"recipe: {path} is no Parquet file: {error}") from error
-    if missing := set(SET_COLUMNS) - set(table.column_names):
-        raise UsageError(f"recipe: {path} lacks the columns {', '.join(sorted(missing))}")
-    for row in table.to_pylist():
+def read_texts(paths: Sequence[str]) -> Iterator[EvaluationText]:
+    """The texts of index files; raises UsageError where there is none."""
+    for row in read_sets(paths, ("set_name", "source", "texts")).to_pylist():
         for text in row["texts"] or ():
             yield EvaluationText(row["set_name"], row["source"], text or "")
-
-
-def _read_set(path: str) -> bytes:
-    try:
-        return read_source(path)
-    except FileNotFoundError as error:
-        raise UsageError(f"recipe: no evaluation set at {path}") from error

@@ -9,19 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted_prints import plant
 
-from filters.decontaminate import INDEX, Decontaminate, index_table, read_sets
+from filters.decontaminate import Decontaminate
+from filters.evaluation_sets import INDEX, read_sets
 from infra.stage import Drop, Row
 
 PLANTED = plant(120, seed=8, share=0.2)
 
 
 def index_of(path: Path, rows: pa.Table, name: str = "msrvtt") -> str:
-    pq.write_table(index_table(name, rows, {"v0.mp4": ["a dog runs"]}), path)
+    texts = {"v0.mp4": ["a dog runs"]}
+    index = [
+        {**row, "set_name": name, "texts": texts.get(row["source"], [])}
+        for row in rows.select(["source", "prints"]).to_pylist()
+    ]
+    pq.write_table(pa.Table.from_pylist(index, schema=INDEX), path)
     return str(path)
 
 
 def outcomes(stage: Decontaminate) -> dict[str, Row | Drop]:
-    clips = PLANTED.rows
+    clips = PLANTED.rows.append_column("video_id", PLANTED.rows["source"])
     made = stage.compute(clips, clips.slice(0, 0).select(["key"]))
     return {row.key if isinstance(row, Drop) else row["key"]: row for row in made}
 
@@ -82,6 +88,6 @@ def test_what_an_index_holds_decides_what_is_redone(tmp_path: Path) -> None:
 
 def test_an_index_holds_its_texts(tmp_path: Path) -> None:
     rows = PLANTED.rows.take([0, 1])
-    table = read_sets([index_of(tmp_path / "index.parquet", rows)])
+    table = read_sets([index_of(tmp_path / "index.parquet", rows)], INDEX.names)
     assert table.schema == INDEX
     assert table["texts"].to_pylist() == [["a dog runs"], []]
