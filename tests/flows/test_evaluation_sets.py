@@ -14,6 +14,7 @@ from flows.recipe import Recipe, read_recipe
 from infra.errors import UsageError
 from infra.lake import dropped
 from infra.sample_world.write import write_world
+from infra.tables import chain_links
 from synth.ingest import list_sources
 
 SAID = "a large purple star goes round and round above a quiet green field while the camera slowly zooms out"
@@ -92,7 +93,7 @@ def test_another_index_redoes_what_it_decides(index: Path, world: Path) -> None:
 
 def test_an_evaluation_set_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no evaluation set at"):
-        checked(tmp_path / "none.parquet").chain()[-3].fingerprint([])
+        chain_links(checked(tmp_path / "none.parquet").chain())
     command = [sys.executable, "-m", "flows.cli", "index", "--name", "x", "--lake", str(tmp_path), "--out", "x.parquet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
