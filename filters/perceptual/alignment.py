@@ -17,6 +17,7 @@ from filters.perceptual.geometry import Cells
 
 MIN_PRINTS = 3  # fewer say too little
 SPEEDS = (1.0, 0.98, 1.02, 0.96, 1.04, 0.94, 1.06, 0.92, 1.08, 0.9, 1.1)
+CROP_SPEEDS = SPEEDS[:5]  # a part of a picture at any speed fits too many others
 _STEP = 0.25  # of a print: how exactly clips are laid over each other
 _SHIFTS = np.arange(-1.0, 1.01, _STEP, dtype=np.float32)
 _CHANGE_WEIGHT = 0.1
@@ -39,7 +40,7 @@ class Alignment:
     overlap: int  # prints of B
 
 
-def align(whole: Cells, copy: Cells, min_overlap: float) -> Alignment | None:
+def align(whole: Cells, copy: Cells, min_overlap: float, all_speeds: Sequence[float] = SPEEDS) -> Alignment | None:
     """The alignment of least distance among all that cover `min_overlap` of the shorter clip; None when all are bad.
 
     Cells are [prints, n], both of the same places. First all whole lags are tried, by the squared difference of
@@ -48,7 +49,7 @@ def align(whole: Cells, copy: Cells, min_overlap: float) -> Alignment | None:
     need = max(MIN_PRINTS, int(np.ceil(min_overlap * min(len(whole), len(copy)))))
     found = None
     for lag in _whole_lags(whole, copy, need):
-        for speeds in (SPEEDS[:1], SPEEDS[1:]):
+        for speeds in (all_speeds[:1], all_speeds[1:]):
             near = _refined(whole, copy, lag, need, speeds)
             if near is not None and (found is None or badness(near) < badness(found)):
                 found = near

@@ -15,14 +15,18 @@ Pair = tuple[int, int]
 
 
 def ranks(rows: pa.Table, released: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The place of every clip among all, 0 the best: released, pixels, bits a second, length, then the key."""
+    """The place of every clip among all, 0 the best: released, pixels, length of its video, bits a second, length, key.
+
+    Of a film and a part of it the film is the better one, and codecs differ in the bits that they need.
+    """
     clips = np.arange(rows.num_rows)
     if not len(clips):
         return clips
     pixels = _numbers(rows, "width") * _numbers(rows, "height")
     length_s = _numbers(rows, "end_s") - _numbers(rows, "start_s")
     rate = _numbers(rows, "size_bytes") / np.maximum(1e-3, _numbers(rows, "duration_s"))
-    order = np.lexsort((places(rows["key"]), -length_s, -rate, -pixels, ~released))
+    video_s = np.rint(_numbers(rows, "duration_s"))  # of the same film in two containers the same
+    order = np.lexsort((places(rows["key"]), -length_s, -rate, -video_s, -pixels, ~released))
     place = np.empty_like(clips)
     place[order] = clips
     return place

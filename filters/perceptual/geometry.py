@@ -25,6 +25,11 @@ class View:
     mirrored: bool = False
 
     @property
+    def area(self) -> float:
+        """The share of the picture that the copy shows."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
+    @property
     def is_crop(self) -> bool:
         """Whether the copy lacks a part of the picture."""
         return (self.left, self.right, self.top, self.bottom) != (0.0, 1.0, 0.0, 1.0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.perceptual.alignment import Alignment, align, badness, distances, laid_over
+from filters.perceptual.alignment import CROP_SPEEDS, Alignment, align, badness, distances, laid_over
 from filters.perceptual.geometry import Cells, View, comparable, comparable_chroma, luma, luma_matrices
 from infra.media.fingerprint import PRINTS_PER_S
 from infra.recipe import Settings
@@ -19,6 +19,8 @@ WHOLE = View()
 
 _NOISE = 0.4  # grey levels by which what changes in a cell of a copy may differ
 _GUESSES = tuple(View(x, 1 - x, y, 1 - y) for x, y in ((0.05, 0.05), (0.1, 0.1), (0.05, 0.0), (0.15, 0.0), (0.0, 0.1)))
+_CROP_CHANGE = 100.0  # grey levels of change at which changes may differ wholly: in a crop little change says little
+_MOST_OF_IT = 0.9  # share of the picture from which a crop is to be as near as the whole
 _STEPS = (0.05, 0.025)  # shares of a side by which the edges of a crop are moved
 _MAX_CUT = 0.3  # share of a side that a crop may lack on one side
 _CROP_HOPE = (0.2, 0.5)  # distances before the crop is known, of the picture and of what changes, that may come right
@@ -45,7 +47,8 @@ class Limits(Settings):
             return self.max_still_distance, np.inf
         noise = (_NOISE / change) ** 2  # what changes little is mixed with what encoding did
         if view.is_crop:
-            return self.max_crop_distance, self.max_crop_change_distance + noise
+            distance = self.max_crop_distance if view.area < _MOST_OF_IT else self.max_distance
+            return distance, min(self.max_crop_change_distance, change / _CROP_CHANGE) + noise
         return self.max_distance, self.max_change_distance + noise
 
 
@@ -107,12 +110,12 @@ def _is_hopeful(alignment: Alignment) -> bool:
 def _cropped(
     limits: Limits, whole: Prints, copy: Prints, start: View, whole_is_a: bool, same_video: bool
 ) -> Match | None:
-    alignment = align(*comparable(whole, copy, start), limits.min_overlap)
+    alignment = align(*comparable(whole, copy, start), limits.min_overlap, CROP_SPEEDS)
     if alignment is None or not _is_hopeful(alignment):
         return None
     view = fitted_view(whole, copy, start, alignment)
     if view != start:
-        alignment = align(*comparable(whole, copy, view), limits.min_overlap)
+        alignment = align(*comparable(whole, copy, view), limits.min_overlap, CROP_SPEEDS)
     if alignment is None or alignment.change < limits.min_change:  # a part of a still picture says too little
         return None
     return _judged(limits, whole, copy, view, whole_is_a, alignment, same_video)
