@@ -18,13 +18,14 @@ from filters.perceptual.geometry import Cells
 MIN_PRINTS = 3  # fewer say too little
 SPEEDS = (1.0, 0.98, 1.02, 0.96, 1.04, 0.94, 1.06, 0.92, 1.08, 0.9, 1.1)
 _STEP = 0.25  # of a print: how exactly clips are laid over each other
-_SHIFTS = np.arange(-1.0, 1.01, _STEP, dtype=np.float32)
+_SHIFTS = np.arange(-0.5, 0.51, _STEP, dtype=np.float32)
 _CHANGE_WEIGHT = 0.1
 _SPEED_WEIGHT = 0.01  # a few prints fit at many speeds
 _OVER_EDGE = 0.5  # of a print: clips whose prints lie half a print apart would lose one at an end
 _NO_HOPE = 0.25  # a distance that no finer alignment mends
 _NO_HOPE_CHANGE = 0.7  # and one of what changes
-_SURE = 0.002  # a distance that no other alignment betters by much
+STILL = 1.0  # grey levels of change up to which there is no speed to be found
+_SURE = 0.004  # a distance that no other alignment betters by much
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _NOISE = 0.4  # grey levels by which what changes in a cell of a copy may differ
 _GUESSES = tuple(View(x, 1 - x, y, 1 - y) for x, y in ((0.05, 0.05), (0.1, 0.1), (0.05, 0.0), (0.15, 0.0), (0.0, 0.1)))
 _STEPS = (0.05, 0.025)  # shares of a side by which the edges of a crop are moved
 _MAX_CUT = 0.3  # share of a side that a crop may lack on one side
-_CROP_HOPE = (0.2, 0.5)  # distances before the crop is known, of the picture and of what changes, that may come right
+_CROP_HOPE = (0.15, 0.4)  # distances before the crop is known, of the picture and of what changes, that may come right
 
 
 @dataclass(frozen=True)
