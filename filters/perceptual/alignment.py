@@ -24,7 +24,6 @@ _SPEED_WEIGHT = 0.01  # a few prints fit at many speeds
 _OVER_EDGE = 0.5  # of a print: clips whose prints lie half a print apart would lose one at an end
 _NO_HOPE = 0.25  # a distance that no finer alignment mends
 _NO_HOPE_CHANGE = 0.7  # and one of what changes
-STILL = 1.0  # grey levels of change up to which there is no speed to be found
 _SURE = 0.004  # a distance that no other alignment betters by much
 
 
@@ -53,11 +52,7 @@ def align(whole: Cells, copy: Cells, min_overlap: float) -> Alignment | None:
             near = _refined(whole, copy, lag, need, speeds)
             if near is not None and (found is None or badness(near) < badness(found)):
                 found = near
-            if (
-                near is None
-                or near.distance > _NO_HOPE
-                or near.change_distance * min(1.0, near.change) > _NO_HOPE_CHANGE
-            ):
+            if near is None or near.distance > _NO_HOPE or near.change_distance > _NO_HOPE_CHANGE:
                 break
             if near.distance < _SURE and near.change_distance < 10 * _SURE:
                 return near
