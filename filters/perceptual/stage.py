@@ -23,7 +23,7 @@ from infra.stage import Drop, Row, TableStage
 
 @dataclass(frozen=True)
 class Perceptual(TableStage):
-    """Of clips that show the same moments, keeps the better one: more pixels, then bits a second, then length.
+    """Of clips that show the same moments, keeps the better one: more pixels, then much longer, then bits a second.
 
     A clip that was released stays, whatever comes later, and what shows the same is dropped even when the
     released clip itself is no longer among the videos. Copies are found re-encoded, scaled, stretched,
