@@ -19,13 +19,13 @@ MIN_PRINTS = 3  # fewer say too little
 SPEEDS = (1.0, 0.98, 1.02, 0.96, 1.04, 0.94, 1.06, 0.92, 1.08, 0.9, 1.1)
 CROP_SPEEDS = SPEEDS[:5]  # a part of a picture at any speed fits too many others
 _STEP = 0.25  # of a print: how exactly clips are laid over each other
-_SHIFTS = np.arange(-1.0, 1.01, _STEP, dtype=np.float32)
+_SHIFTS = np.arange(-0.5, 0.51, _STEP, dtype=np.float32)
 _CHANGE_WEIGHT = 0.1
 _SPEED_WEIGHT = 0.01  # a few prints fit at many speeds
 _OVER_EDGE = 0.5  # of a print: clips whose prints lie half a print apart would lose one at an end
 _NO_HOPE = 0.25  # a distance that no finer alignment mends
 _NO_HOPE_CHANGE = 0.7  # and one of what changes
-_SURE = 0.002  # a distance that no other alignment betters by much
+_SURE = 0.004  # a distance that no other alignment betters by much
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,7 @@ def align(whole: Cells, copy: Cells, min_overlap: float, all_speeds: Sequence[fl
             near = _refined(whole, copy, lag, need, speeds)
             if near is not None and (found is None or badness(near) < badness(found)):
                 found = near
-            if (
-                near is None
-                or near.distance > _NO_HOPE
-                or near.change_distance * min(1.0, near.change) > _NO_HOPE_CHANGE
-            ):
+            if near is None or near.distance > _NO_HOPE or near.change_distance > _NO_HOPE_CHANGE:
                 break
             if near.distance < _SURE and near.change_distance < 10 * _SURE:
                 return near

@@ -14,21 +14,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filters.perceptual.geometry import Cells, View, comparable
-from filters.perceptual.keys import GAP, SIGNS_TYPE, Signs, probe, signs, unlike
+from filters.perceptual.keys import (
+    FINE_BITS,
+    GAP,
+    KEY_BITS,
+    SIGNS_TYPE,
+    THEN_BITS,
+    Signs,
+    now_key,
+    signs,
+    then_key,
+    unlike,
+)
 from filters.perceptual.prints import Prints
 
 # Views that prints are keyed by: whole, and parts that crops are found by; keys survive a few percent more or less.
 VIEWS = (View(), View(0.15, 0.85, 0.0, 1.0), View(0.0, 1.0, 0.1, 0.9), View(0.1, 0.9, 0.1, 0.9))
 
 _PIECE = 1 << 17  # prints at once
-_ENTRIES = 1 << 26  # keys sorted at once
+_ENTRIES = 1 << 25  # keys sorted at once
 _NEIGHBOURS = 8  # entries of one key that each entry is paired with
 _MAX_UNLIKE = 14  # of the signs
 _MIN_ALIKE = 0.9  # correlation of the two prints
 _BESIDE = (-4, -2, 2, 4)  # prints away, where what changes is looked at
 _MIN_CHANGE = 1.2  # grey levels; what changes less is not compared
 _MIN_CHANGE_ALIKE = 0.7  # correlation of what changes
-_GOLDEN = np.uint32(2654435769)  # spreads keys evenly (Fibonacci hashing; Knuth, TAOCP 3, section 6.4)
+_NO_KEY = 255
 
 
 @dataclass(frozen=True)
@@ -48,13 +59,24 @@ class _Keyed:
     print_of: NDArray[np.uint32]
     edges: tuple[int, ...]  # of the views
 
-    def every(self, view: int) -> int:
-        """Only every second print is looked for in crops."""
-        return 2 if view else 1
+    def of_view(self, view: int) -> range:
+        """The places of a view's entries."""
+        return range(self.edges[view], self.edges[view + 1])
 
-    def flips(self, view: int) -> tuple[int, ...]:
-        """Which signs are flipped, see `probe`."""
-        return (0, 1, 4, 5) if view else tuple(range(8))
+    @property
+    def views(self) -> range:
+        """All views that are keyed."""
+        return range(len(self.edges) - 1)
+
+
+def _every(view: int) -> int:
+    """Only every second print is looked for in crops."""
+    return 2 if view else 1
+
+
+def _flips(view: int) -> range:
+    """How often the signs of a print are flipped, see `now_key`."""
+    return range(2 if view else 4)
 
 
 def find_candidates(prints: Prints, group: NDArray[np.int8], cropped: bool) -> Candidates:
@@ -70,14 +92,15 @@ def find_candidates(prints: Prints, group: NDArray[np.int8], cropped: bool) -> C
 
 
 def _keyed(prints: Prints, clip_of: NDArray[np.uint32], views: tuple[View, ...]) -> _Keyed:
-    place = np.arange(prints.count, dtype=np.int64) - prints.starts[clip_of]
-    counts = [prints.count, *[int(np.count_nonzero(place % 2 == 0))] * (len(views) - 1)]
+    lengths = np.diff(prints.starts)
+    counts = [int((-(-lengths // _every(v))).sum()) for v in range(len(views))]
     edges = tuple(int(edge) for edge in np.cumsum([0, *counts]))
     keyed = _Keyed(np.empty(edges[-1], SIGNS_TYPE), np.empty(edges[-1], np.uint32), edges)
     for v, view in enumerate(views):
         at = edges[v]
         for first, piece in prints.pieces(_PIECE):
-            taken = np.flatnonzero(place[first : first + len(piece)] % keyed.every(v) == 0)
+            in_clip = np.arange(first, first + len(piece)) - prints.starts[clip_of[first : first + len(piece)]]
+            taken = np.flatnonzero(in_clip % _every(v) == 0)
             keyed.signs[at : at + len(taken)] = signs(piece[taken], view)
             keyed.print_of[at : at + len(taken)] = first + taken
             at += len(taken)
@@ -88,42 +111,64 @@ def _hits(
     keyed: _Keyed, clip_of: NDArray[np.uint32], group: NDArray[np.int8]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Entries that have a key in common and few unlike signs, of two clips; the first is of the earlier view."""
-    views = range(len(keyed.edges) - 1)
-    total = sum((keyed.edges[v + 1] - keyed.edges[v]) * len(keyed.flips(v)) for v in views)
-    share_bits = max(0, int(np.ceil(np.log2(total / _ENTRIES))))
+    later = [_later_keys(keyed, clip_of, is_flipped) for is_flipped in (False, True)]
     id_bits = int(keyed.edges[-1]).bit_length()
-    fine_bits = min(8, 64 - (32 - share_bits) - id_bits)
-    for share in range(1 << share_bits):
+    fine_bits = min(FINE_BITS, 64 - KEY_BITS - id_bits)
+    for low, high in _shares(keyed, later):
         entries = np.concatenate(
             [
-                piece
-                for v in views
-                for flips in keyed.flips(v)
-                for piece in _packed(keyed, clip_of, v, flips, (share, share_bits), (fine_bits, id_bits))
+                _packed(keyed, then, v, flips, (low, high), fine_bits, id_bits)
+                for then in later
+                for v in keyed.views
+                for flips in _flips(v)
             ]
         )
         entries.sort()
         yield from _neighbours(keyed, clip_of, group, entries, fine_bits, id_bits)
 
 
+def _later_keys(keyed: _Keyed, clip_of: NDArray[np.uint32], is_flipped: bool) -> NDArray[np.uint8]:
+    """For every entry the part of its key that comes from the later print; _NO_KEY where it is to have none."""
+    keys = np.full(keyed.edges[-1], _NO_KEY, np.uint8)
+    for v in keyed.views:
+        step = GAP // _every(v)
+        places = keyed.of_view(v)
+        for at in range(places.start, places.stop - step, _PIECE):
+            now = slice(at, min(at + _PIECE, places.stop - step))
+            then = slice(now.start + step, now.stop + step)
+            usable = keyed.signs["tells"][now] & (clip_of[keyed.print_of[now]] == clip_of[keyed.print_of[then]])
+            keys[now] = np.where(usable, then_key(keyed.signs[then], is_flipped), _NO_KEY)
+    return keys
+
+
+def _shares(keyed: _Keyed, later: list[NDArray[np.uint8]]) -> Iterator[tuple[int, int]]:
+    """Ranges of the later parts of keys with about as many entries as are sorted at once."""
+    count = np.zeros(_NO_KEY + 1, np.int64)
+    for then in later:
+        for v in keyed.views:
+            places = keyed.of_view(v)
+            here = np.bincount(then[places.start : places.stop], minlength=_NO_KEY + 1)
+            count += here * len(_flips(v))
+    low, entries = 0, 0
+    for value in range(_NO_KEY):
+        if entries and entries + count[value] > _ENTRIES:
+            yield low, value
+            low, entries = value, 0
+        entries += count[value]
+    yield low, _NO_KEY
+
+
 def _packed(
-    keyed: _Keyed, clip_of: NDArray[np.uint32], view: int, flips: int, share: tuple[int, int], widths: tuple[int, int]
-) -> Iterator[NDArray[np.uint64]]:
-    """Entries of one view and probe as sortable numbers: key, fine, place; only those of one share of the keys."""
-    (which, share_bits), (fine_bits, id_bits) = share, widths
-    later = GAP // keyed.every(view)
-    first, last = keyed.edges[view], keyed.edges[view + 1] - later
-    for at in range(first, last, _PIECE):
-        now, then = slice(at, min(at + _PIECE, last)), slice(at + later, min(at + _PIECE, last) + later)
-        key = probe(keyed.signs[now], keyed.signs[then], flips) * _GOLDEN
-        usable = keyed.signs["tells"][now] & (clip_of[keyed.print_of[now]] == clip_of[keyed.print_of[then]])
-        if share_bits:
-            usable &= key >> np.uint32(32 - share_bits) == which
-            key &= np.uint32((1 << (32 - share_bits)) - 1)
-        here = np.flatnonzero(usable)
-        fine = keyed.signs["fine"][now][here].astype(np.uint64) >> np.uint64(8 - fine_bits)
-        number = (key[here].astype(np.uint64) << np.uint64(fine_bits) | fine) << np.uint64(id_bits)
-        yield number | (here + at).astype(np.uint64)
+    keyed: _Keyed, then: NDArray[np.uint8], view: int, flips: int, share: tuple[int, int], fine_bits: int, id_bits: int
+) -> NDArray[np.uint64]:
+    """Entries of one view as sortable numbers: key, fine, place; those whose later part is in the share."""
+    places = keyed.of_view(view)
+    part = then[places.start : places.stop]
+    place = np.flatnonzero((part >= share[0]) & (part < share[1])) + places.start
+    taken = keyed.signs[place]
+    number = now_key(taken, flips) << np.uint64(THEN_BITS - 1) | then[place]
+    fine = taken["fine"].astype(np.uint64) >> np.uint64(FINE_BITS - fine_bits)
+    return (number << np.uint64(fine_bits) | fine) << np.uint64(id_bits) | place.astype(np.uint64)
 
 
 def _neighbours(
@@ -165,7 +210,7 @@ def _alike(
     """(whole, copy, view) of those hits whose two prints look alike; `i` are whole pictures, `j` views."""
     view = np.searchsorted(keyed.edges, j, side="right") - 1
     found = [np.zeros((0, 3), np.int64)]
-    for v in range(len(keyed.edges) - 1):
+    for v in keyed.views:
         of_view = np.flatnonzero(view == v)
         for at in range(0, len(of_view), _PIECE // 8):
             some = of_view[at : at + _PIECE // 8]

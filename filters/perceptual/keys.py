@@ -22,9 +22,8 @@ NOW_BITS = 24  # of them in a key
 THEN_BITS = 8  # signs of a later print in a key
 GAP = 2  # prints until then: a second
 FLAT = 2.5  # standard deviation of luma in grey levels up to which a print says nothing
-FINE_LEVELS = 256
-
-Keys = NDArray[np.uint32]
+FINE_BITS = 8
+KEY_BITS = NOW_BITS + THEN_BITS - 2
 
 
 def _frequencies() -> list[tuple[int, int]]:
@@ -33,7 +32,7 @@ def _frequencies() -> list[tuple[int, int]]:
     return sorted(pairs, key=lambda pair: (pair[0] + pair[1], pair[0]))[:SIGNS]
 
 
-_FIRST_ACROSS = np.uint64(1 << _frequencies().index((0, 1)))
+_FIRST_ACROSS = np.uint64(1)  # the lowest frequency, (0, 1)
 _FIRST_DOWN = _frequencies().index((1, 0))
 ODD = np.uint64(sum(1 << i for i, (_, u) in enumerate(_frequencies()) if u % 2))  # signs that turn in a mirror
 
@@ -69,7 +68,7 @@ def signs(prints: NDArray[np.uint8], view: View) -> Signs:
     values = luma(prints) @ _transform(view)
     strength = np.abs(values[:, :NOW_BITS])
     contrast = np.sqrt((values * values).sum(axis=1))
-    fine = (values[:, _FIRST_DOWN] / np.maximum(1e-3, contrast) + 1) * (FINE_LEVELS / 2)
+    fine = (values[:, _FIRST_DOWN] / np.maximum(1e-3, contrast) + 1) * 2 ** (FINE_BITS - 1)
     made = np.zeros(len(prints), SIGNS_TYPE)
     positive = np.zeros((len(prints), 8), np.uint8)
     positive[:, : SIGNS // 8] = np.packbits(values > 0, axis=1, bitorder="little")
@@ -78,7 +77,7 @@ def signs(prints: NDArray[np.uint8], view: View) -> Signs:
     made["weakest"] = np.argmin(strength, axis=1)
     strength[np.arange(len(strength)), made["weakest"]] = np.inf
     made["second"] = np.argmin(strength, axis=1)
-    made["fine"] = np.clip(fine, 0, FINE_LEVELS - 1)
+    made["fine"] = np.clip(fine, 0, 2**FINE_BITS - 1)
     made["tells"] = contrast > FLAT * LUMA_SIDE
     return made
 
@@ -93,19 +92,27 @@ def unlike(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return np.asarray(np.minimum(np.bitwise_count(a ^ b), np.bitwise_count(a ^ b ^ ODD)), np.uint8)
 
 
-def probe(now: Signs, then: Signs, flips: int) -> Keys:
-    """The keys of prints and the ones a gap later, with some of the weakest signs flipped.
+def now_key(now: Signs, flips: int) -> NDArray[np.uint64]:
+    """The part of the key that comes from the print itself: NOW_BITS - 1 bits, with some of the weakest signs flipped.
 
-    Bits of `flips`: the weakest sign, the second weakest, the weakest of the later print. A flip of the first
-    sign turns the whole picture.
+    Bits of `flips`: the weakest sign, the second weakest. A flip of the first sign turns the whole picture.
     """
-    one = np.uint64(1)
-    bits, later = now["bits"], then["bits"]
+    bits = now["bits"]
     if flips & 1:
-        bits = bits ^ (one << now["weakest"].astype(np.uint64))
+        bits = bits ^ (np.uint64(1) << now["weakest"].astype(np.uint64))
     if flips & 2:
-        bits = bits ^ (one << now["second"].astype(np.uint64))
-    if flips & 4:
-        later = later ^ (one << then["weakest_then"].astype(np.uint64))
-    key = turned(bits) & np.uint64(2**NOW_BITS - 1)
-    return (key << np.uint64(THEN_BITS) | turned(later) & np.uint64(2**THEN_BITS - 1)).astype(np.uint32)
+        bits = bits ^ (np.uint64(1) << now["second"].astype(np.uint64))
+    return _low(turned(bits), NOW_BITS)
+
+
+def then_key(then: Signs, is_flipped: bool) -> NDArray[np.uint64]:
+    """The part of the key that comes from the later print: THEN_BITS - 1 bits, its weakest sign flipped or not."""
+    bits = then["bits"]
+    if is_flipped:
+        bits = bits ^ (np.uint64(1) << then["weakest_then"].astype(np.uint64))
+    return _low(turned(bits), THEN_BITS)
+
+
+def _low(bits: NDArray[np.uint64], count: int) -> NDArray[np.uint64]:
+    """The lowest signs but the first, which is set in every turned picture."""
+    return (bits >> np.uint64(1)) & np.uint64((1 << (count - 1)) - 1)

@@ -23,7 +23,7 @@ _CROP_CHANGE = 100.0  # grey levels of change at which changes may differ wholly
 _MOST_OF_IT = 0.9  # share of the picture from which a crop is to be as near as the whole
 _STEPS = (0.05, 0.025)  # shares of a side by which the edges of a crop are moved
 _MAX_CUT = 0.3  # share of a side that a crop may lack on one side
-_CROP_HOPE = (0.2, 0.5)  # distances before the crop is known, of the picture and of what changes, that may come right
+_CROP_HOPE = (0.15, 0.4)  # distances before the crop is known, of the picture and of what changes, that may come right
 
 
 @dataclass(frozen=True)
