@@ -166,7 +166,7 @@ def _packed(
     part = then[places.start : places.stop]
     place = np.flatnonzero((part >= share[0]) & (part < share[1])) + places.start
     taken = keyed.signs[place]
-    number = now_key(taken, flips) << np.uint64(THEN_BITS - 1) | then[place]
+    number = now_key(taken, flips) << np.uint64(THEN_BITS) | then[place]
     fine = taken["fine"].astype(np.uint64) >> np.uint64(FINE_BITS - fine_bits)
     return (number << np.uint64(fine_bits) | fine) << np.uint64(id_bits) | place.astype(np.uint64)
 

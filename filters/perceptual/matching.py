@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.perceptual.alignment import Alignment, align, badness, distances, laid_over
+from filters.perceptual.alignment import Alignment, align, alignment_of, badness, distances, laid_over
 from filters.perceptual.geometry import Cells, View, comparable, comparable_chroma, luma, luma_matrices
 from infra.media.fingerprint import PRINTS_PER_S
 from infra.recipe import Settings
@@ -39,14 +39,17 @@ class Limits(Settings):
     mirrored: bool = True  # look for mirrored copies
     cropped: bool = True  # look for copies that lack parts of the picture
 
-    def of(self, view: View, change: float) -> tuple[float, float]:
-        """The largest distances of the picture and of what changes that make a match."""
-        if change < self.min_change:
-            return self.max_still_distance, np.inf
-        noise = (_NOISE / change) ** 2  # what changes little is mixed with what encoding did
+    def of(self, view: View, found: Alignment) -> tuple[float, float]:
+        """The largest distances of the picture and of what changes that make a match.
+
+        What has little contrast, or changes little, is mixed with rounding and with what encoding did.
+        """
+        plain, calm = (_NOISE / max(1e-3, found.contrast)) ** 2, (_NOISE / max(1e-3, found.change)) ** 2
+        if found.change < self.min_change:
+            return self.max_still_distance + plain, np.inf
         if view.is_crop:
-            return self.max_crop_distance, self.max_crop_change_distance + noise
-        return self.max_distance, self.max_change_distance + noise
+            return self.max_crop_distance + plain, self.max_crop_change_distance + calm
+        return self.max_distance + plain, self.max_change_distance + calm
 
 
 @dataclass(frozen=True)
@@ -143,9 +146,8 @@ def _neighbours(view: View, step: float) -> Iterator[View]:
 
 def _view_badness(x: Cells, y: Cells, view: View) -> float:
     pick, reduce = luma_matrices(view)
-    values = distances((x @ pick.T)[None], (y @ reduce.T)[None], np.ones((1, len(x)), bool))
-    distance, change_distance, change = (float(v[0]) for v in values)
-    return badness(Alignment(distance, change_distance, change, 0.0, 1.0, len(x)))
+    scores = distances((x @ pick.T)[None], (y @ reduce.T)[None], np.ones((1, len(x)), bool))
+    return badness(alignment_of(scores, 0, 0.0, 1.0, len(x)))
 
 
 def _on_each_other(whole: Cells, copy: Cells, alignment: Alignment) -> tuple[Cells, Cells]:
@@ -160,7 +162,7 @@ def _judged(
     limits: Limits, whole: Prints, copy: Prints, view: View, whole_is_a: bool, found: Alignment, same_video: bool
 ) -> Match | None:
     """The match an alignment makes, if it is one."""
-    max_distance, max_change_distance = limits.of(view, found.change)
+    max_distance, max_change_distance = limits.of(view, found)
     if found.distance > max_distance or found.change_distance > max_change_distance:
         return None
     if found.change < limits.min_change and same_video:

@@ -60,13 +60,14 @@ def describe(limits: Limits, match: Match, of_a: bool, lead_a_s: float = 0.0, le
     found, view = match.alignment, match.view
     speed = found.speed if of_a == match.whole_is_a else 1 / found.speed
     here, there = (lead_a_s, lead_b_s) if of_a else (lead_b_s, lead_a_s)
-    max_distance, max_change_distance = limits.of(view, found.change)
+    max_distance, max_change_distance = limits.of(view, found)
     told: Row = {
         "distance": round(found.distance, 4),
-        "max_distance": max_distance,
+        "max_distance": round(max_distance, 4),
         "colour_distance": round(match.colour_distance, 2),
         "max_colour_distance": limits.max_colour_distance,
         "change": round(found.change, 2),
+        "contrast": round(found.contrast, 2),
         "offset_s": round(match.offset_s(of_a) + here - speed * there, 2),
         "overlap": round(match.overlap, 2),
         "min_overlap": limits.min_overlap,

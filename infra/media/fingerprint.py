@@ -30,6 +30,7 @@ _DARK = 40  # luma up to which a bar may be lit; black is 0 or 16, and brightene
 _FULL_LINE = 0.5  # share of a line that is not dark where content begins
 _BAR_LINE = 0.03  # and where there is none
 _MAX_BAR = 0.4  # of a side
+_UNEVEN = 3  # lines by which two bars may differ; what is dark at one side only is no bar
 
 
 @dataclass
@@ -122,9 +123,11 @@ def content_box(brightest: Picture) -> tuple[slice, slice]:
 
 
 def _between_bars(lit: NDArray[np.float64]) -> slice:
-    """The range of lines between two bars, by the share of each line that is lit."""
-    start, end = _bar_lines(lit), len(lit) - _bar_lines(lit[::-1])
-    return slice(start, end)
+    """The range of lines between two bars of about one width, by the share of each line that is lit."""
+    before, after = _bar_lines(lit), _bar_lines(lit[::-1])
+    if abs(before - after) > _UNEVEN:
+        return slice(0, len(lit))
+    return slice(before, len(lit) - after)
 
 
 def _bar_lines(lit: NDArray[np.float64]) -> int:
