@@ -34,7 +34,7 @@ class Limits(Settings):
     max_crop_change_distance: float = 0.1
     min_change: float = 1.0  # grey levels: what changes less is still, and only the picture is compared
     max_still_distance: float = 0.005  # of still pictures, which say less
-    max_colour_distance: float = 6.0  # root mean square difference of chroma in levels
+    max_colour_distance: float = 8.0  # root mean square difference of chroma in levels
     min_overlap: float = 0.5  # share of the shorter clip that both show
     mirrored: bool = True  # look for mirrored copies
     cropped: bool = True  # look for copies that lack parts of the picture
