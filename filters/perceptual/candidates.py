@@ -20,6 +20,7 @@ from filters.perceptual.keys import (
     KEY_BITS,
     SIGNS_TYPE,
     THEN_BITS,
+    WEAK,
     Signs,
     now_key,
     signs,
@@ -33,7 +34,9 @@ VIEWS = (View(), View(0.15, 0.85, 0.0, 1.0), View(0.0, 1.0, 0.1, 0.9), View(0.1,
 
 _PIECE = 1 << 17  # prints at once
 _ENTRIES = 1 << 25  # keys sorted at once
-_NEIGHBOURS = 8  # entries of one key that each entry is paired with
+_SHORT = 10  # prints of a short clip
+_STAY = 4  # entries of one key and clip that are kept
+_NEIGHBOURS = 10  # entries of one key that each entry is paired with
 _MAX_UNLIKE = 14  # of the signs
 _MIN_ALIKE = 0.9  # correlation of the two prints
 _BESIDE = (-4, -2, 2, 4)  # prints away, where what changes is looked at
@@ -57,6 +60,7 @@ class _Keyed:
 
     signs: Signs
     print_of: NDArray[np.uint32]
+    is_short: NDArray[np.bool_]  # whole views of short clips
     edges: tuple[int, ...]  # of the views
 
     def of_view(self, view: int) -> range:
@@ -75,8 +79,11 @@ def _every(view: int) -> int:
 
 
 def _flips(view: int) -> range:
-    """How often the signs of a print are flipped, see `now_key`."""
+    """How the signs of a print are flipped, see `now_key`: in any way of the two weakest, in crops of the weakest."""
     return range(2 if view else 4)
+
+
+_MORE_FLIPS = range(4, 2**WEAK)  # of short clips, which have few prints to be found by
 
 
 def find_candidates(prints: Prints, group: NDArray[np.int8], cropped: bool) -> Candidates:
@@ -95,7 +102,8 @@ def _keyed(prints: Prints, clip_of: NDArray[np.uint32], views: tuple[View, ...])
     lengths = np.diff(prints.starts)
     counts = [int((-(-lengths // _every(v))).sum()) for v in range(len(views))]
     edges = tuple(int(edge) for edge in np.cumsum([0, *counts]))
-    keyed = _Keyed(np.empty(edges[-1], SIGNS_TYPE), np.empty(edges[-1], np.uint32), edges)
+    is_short = np.repeat(lengths <= _SHORT, lengths)
+    keyed = _Keyed(np.empty(edges[-1], SIGNS_TYPE), np.empty(edges[-1], np.uint32), is_short, edges)
     for v, view in enumerate(views):
         at = edges[v]
         for first, piece in prints.pieces(_PIECE):
@@ -120,7 +128,7 @@ def _hits(
                 _packed(keyed, then, v, flips, (low, high), fine_bits, id_bits)
                 for then in later
                 for v in keyed.views
-                for flips in _flips(v)
+                for flips in (*_flips(v), *(() if v else _MORE_FLIPS))
             ]
         )
         entries.sort()
@@ -149,6 +157,8 @@ def _shares(keyed: _Keyed, later: list[NDArray[np.uint8]]) -> Iterator[tuple[int
             places = keyed.of_view(v)
             here = np.bincount(then[places.start : places.stop], minlength=_NO_KEY + 1)
             count += here * len(_flips(v))
+        whole = keyed.of_view(0)
+        count += np.bincount(then[: whole.stop][keyed.is_short], minlength=_NO_KEY + 1) * len(_MORE_FLIPS)
     low, entries = 0, 0
     for value in range(_NO_KEY):
         if entries and entries + count[value] > _ENTRIES:
@@ -164,7 +174,10 @@ def _packed(
     """Entries of one view as sortable numbers: key, fine, place; those whose later part is in the share."""
     places = keyed.of_view(view)
     part = then[places.start : places.stop]
-    place = np.flatnonzero((part >= share[0]) & (part < share[1])) + places.start
+    wanted = (part >= share[0]) & (part < share[1])
+    if flips in _MORE_FLIPS:
+        wanted &= keyed.is_short
+    place = np.flatnonzero(wanted) + places.start
     taken = keyed.signs[place]
     number = now_key(taken, flips) << np.uint64(THEN_BITS) | then[place]
     fine = taken["fine"].astype(np.uint64) >> np.uint64(FINE_BITS - fine_bits)
@@ -188,7 +201,7 @@ def _neighbours(
     place = (entries[shared] & np.uint64((1 << id_bits) - 1)).astype(np.int64)
     clip = clip_of[keyed.print_of[place]]
     again = np.zeros(len(key), bool)  # a picture that stays has one key for long
-    again[1:] = (key[1:] == key[:-1]) & (clip[1:] == clip[:-1])
+    again[_STAY:] = (key[_STAY:] == key[:-_STAY]) & (clip[_STAY:] == clip[:-_STAY])
     key, place, clip = key[~again], place[~again], clip[~again]
     bits = keyed.signs["bits"][place]
     for step in range(1, _NEIGHBOURS + 1):

@@ -20,6 +20,7 @@ from infra.media.fingerprint import LUMA_SIDE
 SIGNS = 56  # frequencies whose signs are kept
 NOW_BITS = 23  # of them in a key
 THEN_BITS = 7  # signs of a later print in a key
+WEAK = 4  # signs that may have fallen either way
 GAP = 2  # prints until then: a second
 FLAT = 1.5  # standard deviation of luma in grey levels up to which a print says nothing
 FINE_BITS = 8
@@ -53,8 +54,7 @@ def _transform(view: View) -> NDArray[np.float32]:
 SIGNS_TYPE = np.dtype(
     [
         ("bits", np.uint64),  # bit i: frequency i is clearly positive, turned the usual way
-        ("weakest", np.uint8),  # which of the first NOW_BITS are weakest
-        ("second", np.uint8),
+        ("weak", np.uint8, (WEAK,)),  # which of the first NOW_BITS are weakest, the weakest first
         ("weakest_then", np.uint8),  # and of the first THEN_BITS
         ("fine", np.uint8),  # share of the contrast that goes from top to bottom: orders prints that share a key
         ("tells", np.bool_),  # whether the picture is more than a plain surface
@@ -74,9 +74,7 @@ def signs(prints: NDArray[np.uint8], view: View) -> Signs:
     positive[:, : SIGNS // 8] = np.packbits(values > _CLEAR, axis=1, bitorder="little")
     made["bits"] = positive.view("<u8").ravel()
     made["weakest_then"] = np.argmin(strength[:, :THEN_BITS], axis=1)
-    made["weakest"] = np.argmin(strength, axis=1)
-    strength[np.arange(len(strength)), made["weakest"]] = np.inf
-    made["second"] = np.argmin(strength, axis=1)
+    made["weak"] = np.argsort(strength, axis=1, kind="stable")[:, :WEAK]
     made["fine"] = np.clip(fine, 0, 2**FINE_BITS - 1)
     made["tells"] = contrast > FLAT * LUMA_SIDE
     return made
@@ -100,13 +98,12 @@ def unlike(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint8]:
 def now_key(now: Signs, flips: int) -> NDArray[np.uint64]:
     """The part of the key that comes from the print itself, NOW_BITS, with some of the weakest signs flipped.
 
-    Bits of `flips`: the weakest sign, the second weakest.
+    Bit i of `flips`: the sign weak[i].
     """
     bits = now["bits"] & np.uint64(2**NOW_BITS - 1)
-    if flips & 1:
-        bits = bits ^ (np.uint64(1) << now["weakest"].astype(np.uint64))
-    if flips & 2:
-        bits = bits ^ (np.uint64(1) << now["second"].astype(np.uint64))
+    for i in range(WEAK):
+        if flips >> i & 1:
+            bits = bits ^ (np.uint64(1) << now["weak"][:, i].astype(np.uint64))
     return bits
 
 
