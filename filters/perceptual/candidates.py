@@ -7,7 +7,7 @@ to each other are alike in one more number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,7 +37,7 @@ _ENTRIES = 1 << 25  # keys sorted at once
 _SHORT = 10  # prints of a short clip
 _STAY = 4  # entries of one key and clip that are kept
 _NEIGHBOURS = 10  # entries of one key that each entry is paired with
-_MAX_UNLIKE = 14  # of the signs
+_MAX_UNLIKE = 16  # of the signs
 _MIN_ALIKE = 0.9  # correlation of the two prints
 _BESIDE = (-4, -2, 2, 4)  # prints away, where what changes is looked at
 _MIN_CHANGE = 1.2  # grey levels; what changes less is not compared
@@ -119,23 +119,27 @@ def _hits(
     keyed: _Keyed, clip_of: NDArray[np.uint32], group: NDArray[np.int8]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Entries that have a key in common and few unlike signs, of two clips; the first is of the earlier view."""
-    later = [_later_keys(keyed, clip_of, is_flipped) for is_flipped in (False, True)]
-    id_bits = int(keyed.edges[-1]).bit_length()
-    fine_bits = min(FINE_BITS, 64 - KEY_BITS - id_bits)
-    for low, high in _shares(keyed, later):
+    later = {
+        (mirrored, is_flipped): _later_keys(keyed, clip_of, mirrored, is_flipped)
+        for mirrored in (False, True)
+        for is_flipped in (False, True)
+    }
+    id_bits = int(keyed.edges[-1]).bit_length() + 1
+    widths = (min(FINE_BITS, 64 - KEY_BITS - id_bits), id_bits)
+    for share in _shares(keyed, later.values()):
         entries = np.concatenate(
             [
-                _packed(keyed, then, v, flips, (low, high), fine_bits, id_bits)
-                for then in later
+                _packed(keyed, then, v, mirrored, flips, share, widths)
+                for (mirrored, _), then in later.items()
                 for v in keyed.views
                 for flips in (*_flips(v), *(() if v else _MORE_FLIPS))
             ]
         )
         entries.sort()
-        yield from _neighbours(keyed, clip_of, group, entries, fine_bits, id_bits)
+        yield from _neighbours(keyed, clip_of, group, entries, widths)
 
 
-def _later_keys(keyed: _Keyed, clip_of: NDArray[np.uint32], is_flipped: bool) -> NDArray[np.uint8]:
+def _later_keys(keyed: _Keyed, clip_of: NDArray[np.uint32], mirrored: bool, is_flipped: bool) -> NDArray[np.uint8]:
     """For every entry the part of its key that comes from the later print; _NO_KEY where it is to have none."""
     keys = np.full(keyed.edges[-1], _NO_KEY, np.uint8)
     for v in keyed.views:
@@ -144,12 +148,13 @@ def _later_keys(keyed: _Keyed, clip_of: NDArray[np.uint32], is_flipped: bool) ->
         for at in range(places.start, places.stop - step, _PIECE):
             now = slice(at, min(at + _PIECE, places.stop - step))
             then = slice(now.start + step, now.stop + step)
-            usable = keyed.signs["tells"][now] & (clip_of[keyed.print_of[now]] == clip_of[keyed.print_of[then]])
-            keys[now] = np.where(usable, then_key(keyed.signs[then], is_flipped), _NO_KEY)
+            usable = (keyed.signs["ways"][now] & (2 if mirrored else 1)) > 0
+            usable &= clip_of[keyed.print_of[now]] == clip_of[keyed.print_of[then]]
+            keys[now] = np.where(usable, then_key(keyed.signs[then], mirrored, is_flipped), _NO_KEY)
     return keys
 
 
-def _shares(keyed: _Keyed, later: list[NDArray[np.uint8]]) -> Iterator[tuple[int, int]]:
+def _shares(keyed: _Keyed, later: Iterable[NDArray[np.uint8]]) -> Iterator[tuple[int, int]]:
     """Ranges of the later parts of keys with about as many entries as are sorted at once."""
     count = np.zeros(_NO_KEY + 1, np.int64)
     for then in later:
@@ -169,9 +174,16 @@ def _shares(keyed: _Keyed, later: list[NDArray[np.uint8]]) -> Iterator[tuple[int
 
 
 def _packed(
-    keyed: _Keyed, then: NDArray[np.uint8], view: int, flips: int, share: tuple[int, int], fine_bits: int, id_bits: int
+    keyed: _Keyed,
+    then: NDArray[np.uint8],
+    view: int,
+    mirrored: bool,
+    flips: int,
+    share: tuple[int, int],
+    widths: tuple[int, int],
 ) -> NDArray[np.uint64]:
-    """Entries of one view as sortable numbers: key, fine, place; those whose later part is in the share."""
+    """Entries of one view as sortable numbers, those whose later part is in the share: key, fine, place, mirrored."""
+    fine_bits, id_bits = widths
     places = keyed.of_view(view)
     part = then[places.start : places.stop]
     wanted = (part >= share[0]) & (part < share[1])
@@ -179,9 +191,10 @@ def _packed(
         wanted &= keyed.is_short
     place = np.flatnonzero(wanted) + places.start
     taken = keyed.signs[place]
-    number = now_key(taken, flips) << np.uint64(THEN_BITS) | then[place]
+    number = now_key(taken, mirrored, flips) << np.uint64(THEN_BITS) | then[place]
     fine = taken["fine"].astype(np.uint64) >> np.uint64(FINE_BITS - fine_bits)
-    return (number << np.uint64(fine_bits) | fine) << np.uint64(id_bits) | place.astype(np.uint64)
+    identity = place.astype(np.uint64) << np.uint64(1) | np.uint64(mirrored)
+    return (number << np.uint64(fine_bits) | fine) << np.uint64(id_bits) | identity
 
 
 def _neighbours(
@@ -189,28 +202,29 @@ def _neighbours(
     clip_of: NDArray[np.uint32],
     group: NDArray[np.int8],
     entries: NDArray[np.uint64],
-    fine_bits: int,
-    id_bits: int,
+    widths: tuple[int, int],
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Pairs of neighbours among sorted entries."""
+    fine_bits, id_bits = widths
     key = (entries >> np.uint64(fine_bits + id_bits)).astype(np.uint32)
     shared = np.zeros(len(key), bool)
     shared[1:] = key[1:] == key[:-1]
     shared[:-1] |= shared[1:]
     key = key[shared]
-    place = (entries[shared] & np.uint64((1 << id_bits) - 1)).astype(np.int64)
+    identity = (entries[shared] & np.uint64((1 << id_bits) - 1)).astype(np.int64)
+    place, mirrored = identity >> 1, (identity & 1).astype(bool)
     clip = clip_of[keyed.print_of[place]]
     again = np.zeros(len(key), bool)  # a picture that stays has one key for long
     again[_STAY:] = (key[_STAY:] == key[:-_STAY]) & (clip[_STAY:] == clip[:-_STAY])
-    key, place, clip = key[~again], place[~again], clip[~again]
-    bits = keyed.signs["bits"][place]
+    key, place, clip, mirrored = key[~again], place[~again], clip[~again], mirrored[~again]
     for step in range(1, _NEIGHBOURS + 1):
         pair = (key[step:] == key[:-step]) & (clip[step:] != clip[:-step])
         at = np.flatnonzero(pair)
         one, other = group[clip[at]], group[clip[at + step]]
         at = at[(one == 0) | (one != other)]
-        at = at[unlike(bits[at], bits[at + step]) <= _MAX_UNLIKE]
-        i, j = place[at], place[at + step]
+        i, j, in_mirror = place[at], place[at + step], mirrored[at] != mirrored[at + step]
+        near = unlike(keyed.signs[i], keyed.signs[j], in_mirror) <= _MAX_UNLIKE
+        i, j = i[near], j[near]
         one_is_whole = np.minimum(i, j) < keyed.edges[1]  # parts are looked for in whole pictures only
         i, j = np.minimum(i, j)[one_is_whole], np.maximum(i, j)[one_is_whole]
         both = np.unique(i << 32 | j)  # each only once, though more than one of their keys may be the same

@@ -29,6 +29,11 @@ class View:
         """Whether the copy lacks a part of the picture."""
         return (self.left, self.right, self.top, self.bottom) != (0.0, 1.0, 0.0, 1.0)
 
+    @property
+    def share(self) -> float:
+        """The share of the picture that is seen."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
 
 def comparable(whole: NDArray[np.uint8], copy: NDArray[np.uint8], view: View) -> tuple[Cells, Cells]:
     """Cells [prints, n] of the whole and of a copy that show the same places, luma only.

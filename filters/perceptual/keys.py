@@ -3,8 +3,8 @@
 A key tells which of the lowest spatial frequencies of a print, and of the next but one, are clearly positive:
 coarse enough to survive encoding, scaling, brightness and contrast. Which side the weakest are on is chance, so a
 print has a key for every way they might have fallen (multi-probe hashing, Lv et al., 2007). Mirroring turns the
-sign of every frequency that is odd from left to right; they are turned to one usual way, so that a picture and its
-mirror image have one key.
+sign of every frequency that is odd from left to right. A key is of the picture or of its mirror image, whichever is
+seen the usual way round, so that both have one key; a picture that is about symmetric has two.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def _frequencies() -> list[tuple[int, int]]:
 
 _FIRST_DOWN = _frequencies().index((1, 0))
 _ODD = np.array([u % 2 == 1 for _, u in _frequencies()])
+_CLOSE = 0.15  # share of the odd frequencies' energy by which the usual way must win
 _CLEAR = 2.0  # amplitude from which a frequency is there, in grey levels of the orthonormal transform
 
 
@@ -53,11 +54,12 @@ def _transform(view: View) -> NDArray[np.float32]:
 # What keys are made of, one record a print.
 SIGNS_TYPE = np.dtype(
     [
-        ("bits", np.uint64),  # bit i: frequency i is clearly positive, turned the usual way
+        ("bits", np.uint64),  # bit i: frequency i is clearly positive
+        ("mirrored", np.uint32),  # the first of them in the mirror image
         ("weak", np.uint8, (WEAK,)),  # which of the first NOW_BITS are weakest, the weakest first
-        ("weakest_then", np.uint8),  # and of the first THEN_BITS
+        ("weak_then", np.uint8),  # and of the first THEN_BITS
         ("fine", np.uint8),  # share of the contrast that goes from top to bottom: orders prints that share a key
-        ("tells", np.bool_),  # whether the picture is more than a plain surface
+        ("ways", np.uint8),  # bit 0: has a key as it is, bit 1: has one in the mirror
     ]
 )
 Signs = NDArray[np.void]
@@ -65,49 +67,61 @@ Signs = NDArray[np.void]
 
 def signs(prints: NDArray[np.uint8], view: View) -> Signs:
     """The signs of a view of some prints [n, PRINT_BYTES]: SIGNS_TYPE [n]."""
-    values = _turned(luma(prints) @ _transform(view))
-    contrast = np.sqrt((values * values).sum(axis=1))
+    values = luma(prints) @ _transform(view)
+    squares = values * values
+    contrast = np.sqrt(squares.sum(axis=1))
     fine = (values[:, _FIRST_DOWN] / np.maximum(1e-3, contrast) + 1) * 2 ** (FINE_BITS - 1)
-    strength = np.abs(values[:, :NOW_BITS] - _CLEAR)
+    strength = np.abs(np.abs(values[:, :NOW_BITS]) - _CLEAR)
     made = np.zeros(len(prints), SIGNS_TYPE)
-    positive = np.zeros((len(prints), 8), np.uint8)
-    positive[:, : SIGNS // 8] = np.packbits(values > _CLEAR, axis=1, bitorder="little")
-    made["bits"] = positive.view("<u8").ravel()
-    made["weakest_then"] = np.argmin(strength[:, :THEN_BITS], axis=1)
+    made["bits"] = _bits(values)
+    made["mirrored"] = _bits(np.where(_ODD, -values, values)[:, :32])
     made["weak"] = np.argsort(strength, axis=1, kind="stable")[:, :WEAK]
+    made["weak_then"] = np.argmin(strength[:, :THEN_BITS], axis=1)
     made["fine"] = np.clip(fine, 0, 2**FINE_BITS - 1)
-    made["tells"] = contrast > FLAT * LUMA_SIDE
+    made["ways"] = np.where(contrast > FLAT * LUMA_SIDE, _ways(values, squares), 0)
     return made
 
 
-def _turned(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Frequencies [prints, SIGNS] of the pictures or of their mirror images: whichever are positive in the odd ones.
+def _bits(values: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """Which frequencies [prints, up to 64] are clearly positive, the first in the lowest bit."""
+    positive = np.zeros((len(values), 8), np.uint8)
+    positive[:, : values.shape[1] // 8] = np.packbits(values > _CLEAR, axis=1, bitorder="little")
+    return positive.view("<u8").ravel()
 
-    The strong ones count most, so that noise does not decide.
-    """
+
+def _ways(values: NDArray[np.float32], squares: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """In which of the two ways the odd frequencies, above all the strong ones, are positive; both when it is close."""
     odd = np.flatnonzero(_ODD[:NOW_BITS])
-    side = np.where((values[:, odd] * np.abs(values[:, odd])).sum(axis=1) < 0, np.float32(-1), np.float32(1))
-    return np.where(_ODD, values * side[:, None], values)
+    side = (values[:, odd] * np.abs(values[:, odd])).sum(axis=1)
+    close = _CLOSE * squares[:, odd].sum(axis=1)
+    return np.asarray((side >= -close) + 2 * (side <= close), np.uint8)
 
 
-def unlike(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """How many signs differ."""
-    return np.asarray(np.bitwise_count(a ^ b), np.uint8)
+def unlike(a: Signs, b: Signs, in_mirror: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """How many signs differ; where one picture is seen in the mirror only the first are known, and count double."""
+    straight = np.bitwise_count(a["bits"] ^ b["bits"])
+    turned = np.bitwise_count(a["mirrored"] ^ b["bits"].astype(np.uint32))
+    return np.asarray(np.where(in_mirror, 2 * turned, straight), np.uint8)
 
 
-def now_key(now: Signs, flips: int) -> NDArray[np.uint64]:
+def now_key(now: Signs, mirrored: bool, flips: int) -> NDArray[np.uint64]:
     """The part of the key that comes from the print itself, NOW_BITS, with some of the weakest signs flipped.
 
     Bit i of `flips`: the sign weak[i].
     """
-    bits = now["bits"] & np.uint64(2**NOW_BITS - 1)
+    bits = _low(now, mirrored, NOW_BITS)
     for i in range(WEAK):
         if flips >> i & 1:
             bits = bits ^ (np.uint64(1) << now["weak"][:, i].astype(np.uint64))
     return bits
 
 
-def then_key(then: Signs, is_flipped: bool) -> NDArray[np.uint64]:
+def then_key(then: Signs, mirrored: bool, is_flipped: bool) -> NDArray[np.uint64]:
     """The part of the key that comes from the later print, THEN_BITS, its weakest sign flipped or not."""
-    bits = then["bits"] & np.uint64(2**THEN_BITS - 1)
-    return bits ^ (np.uint64(1) << then["weakest_then"].astype(np.uint64)) if is_flipped else bits
+    bits = _low(then, mirrored, THEN_BITS)
+    return bits ^ (np.uint64(1) << then["weak_then"].astype(np.uint64)) if is_flipped else bits
+
+
+def _low(made: Signs, mirrored: bool, count: int) -> NDArray[np.uint64]:
+    bits = made["mirrored" if mirrored else "bits"].astype(np.uint64)
+    return bits & np.uint64(2**count - 1)

@@ -20,6 +20,7 @@ WHOLE = View()
 _NOISE = 0.4  # grey levels by which what changes in a cell of a copy may differ
 _GUESSES = tuple(View(x, 1 - x, y, 1 - y) for x, y in ((0.05, 0.05), (0.1, 0.1), (0.05, 0.0), (0.15, 0.0), (0.0, 0.1)))
 _STEPS = (0.05, 0.025)  # shares of a side by which the edges of a crop are moved
+_MIN_SHARE = 0.5  # of the picture that a crop may leave
 _MAX_CUT = 0.3  # share of a side that a crop may lack on one side
 _CROP_HOPE = (0.15, 0.4)  # distances before the crop is known, of the picture and of what changes, that may come right
 
@@ -50,6 +51,10 @@ class Limits(Settings):
         if view.is_crop:
             return self.max_crop_distance + plain, self.max_crop_change_distance + calm
         return self.max_distance + plain, self.max_change_distance + calm
+
+    def colour_of(self, view: View) -> float:
+        """The largest colour distance that makes a match; of a crop only the mean is compared, and must be nearer."""
+        return self.max_colour_distance / 2 if view.is_crop else self.max_colour_distance
 
 
 @dataclass(frozen=True)
@@ -116,8 +121,8 @@ def _cropped(
     view = fitted_view(whole, copy, start, alignment)
     if view != start:
         alignment = align(*comparable(whole, copy, view), limits.min_overlap)
-    if alignment is None or alignment.change < limits.min_change:  # a part of a still picture says too little
-        return None
+    if alignment is None or alignment.change < limits.min_change or view.share < _MIN_SHARE:
+        return None  # a still picture, or a small part of one, says too little
     return _judged(limits, whole, copy, view, whole_is_a, alignment, same_video)
 
 
@@ -169,7 +174,7 @@ def _judged(
         return None
     x, y = _on_each_other(*comparable_chroma(whole, copy, view), found)
     colour = float(np.sqrt(np.mean((x - y) ** 2)))
-    if colour > limits.max_colour_distance:
+    if colour > limits.colour_of(view):
         return None
     share = found.overlap * max(1.0, found.speed) / min(len(whole), len(copy))
     return Match(found, view, whole_is_a, colour, min(1.0, share))

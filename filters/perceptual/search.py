@@ -65,7 +65,7 @@ def describe(limits: Limits, match: Match, of_a: bool, lead_a_s: float = 0.0, le
         "distance": round(found.distance, 4),
         "max_distance": round(max_distance, 4),
         "colour_distance": round(match.colour_distance, 2),
-        "max_colour_distance": limits.max_colour_distance,
+        "max_colour_distance": limits.colour_of(view),
         "change": round(found.change, 2),
         "contrast": round(found.contrast, 2),
         "offset_s": round(match.offset_s(of_a) + here - speed * there, 2),
