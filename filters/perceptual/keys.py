@@ -1,10 +1,11 @@
 """Keys of prints: short numbers that copies have in common, so that sorting brings copies together.
 
-A key tells which of the lowest spatial frequencies of a print, and of the next but one, are clearly positive:
-coarse enough to survive encoding, scaling, brightness and contrast. Which side the weakest are on is chance, so a
-print has a key for every way they might have fallen (multi-probe hashing, Lv et al., 2007). Mirroring turns the
-sign of every frequency that is odd from left to right. A key is of the picture or of its mirror image, whichever is
-seen the usual way round, so that both have one key; a picture that is about symmetric has two.
+A key tells which of the lowest spatial frequencies of a print, and of the next but one, are clearly positive;
+of short clips also keys of more of one print's own. That is coarse enough to survive encoding, scaling, brightness
+and contrast. Which side the weakest are on is chance, so a print has a key for every way they might have fallen
+(multi-probe hashing, Lv et al., 2007). Mirroring turns the sign of every frequency that is odd from left to right.
+A key is of the picture or of its mirror image, whichever is seen the usual way round, so that both have one key; a
+picture that is about symmetric has two.
 """
 
 from __future__ import annotations
@@ -120,6 +121,11 @@ def then_key(then: Signs, mirrored: bool, is_flipped: bool) -> NDArray[np.uint64
     """The part of the key that comes from the later print, THEN_BITS, its weakest sign flipped or not."""
     bits = _low(then, mirrored, THEN_BITS)
     return bits ^ (np.uint64(1) << then["weak_then"].astype(np.uint64)) if is_flipped else bits
+
+
+def further_key(now: Signs, mirrored: bool) -> NDArray[np.uint64]:
+    """What stands in for the part of a later print: as many further signs of the print itself."""
+    return _low(now, mirrored, NOW_BITS + THEN_BITS) >> np.uint64(NOW_BITS)
 
 
 def _low(made: Signs, mirrored: bool, count: int) -> NDArray[np.uint64]:

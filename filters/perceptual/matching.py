@@ -22,7 +22,7 @@ _GUESSES = tuple(View(x, 1 - x, y, 1 - y) for x, y in ((0.05, 0.05), (0.1, 0.1),
 _STEPS = (0.05, 0.025)  # shares of a side by which the edges of a crop are moved
 _MIN_SHARE = 0.5  # of the picture that a crop may leave
 _MAX_CUT = 0.3  # share of a side that a crop may lack on one side
-_CROP_HOPE = (0.15, 0.4)  # distances before the crop is known, of the picture and of what changes, that may come right
+_CROP_HOPE = (0.12, 0.3)  # distances before the crop is known, of the picture and of what changes, that may come right
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ class Limits(Settings):
     mirrored: bool = True  # look for mirrored copies
     cropped: bool = True  # look for copies that lack parts of the picture
 
-    def of(self, view: View, found: Alignment) -> tuple[float, float]:
-        """The largest distances of the picture and of what changes that make a match.
+    def of(self, fitted: bool, found: Alignment) -> tuple[float, float]:
+        """The largest distances of the picture and of what changes that make a match, of a `fitted` view or not.
 
         What has little contrast, or changes little, is mixed with rounding and with what encoding did.
         """
         plain, calm = (_NOISE / max(1e-3, found.contrast)) ** 2, (_NOISE / max(1e-3, found.change)) ** 2
         if found.change < self.min_change:
             return self.max_still_distance + plain, np.inf
-        if view.is_crop:
+        if fitted:
             return self.max_crop_distance + plain, self.max_crop_change_distance + calm
         return self.max_distance + plain, self.max_change_distance + calm
 
@@ -63,6 +63,7 @@ class Match:
 
     alignment: Alignment
     view: View  # what the copy shows of the whole
+    fitted: bool  # whether the view was looked for, and the limits of crops hold
     whole_is_a: bool  # else A is the copy
     colour_distance: float
     overlap: float  # share of the shorter clip
@@ -86,7 +87,7 @@ def find_match(
         alignment = align(*comparable(a, b, view), limits.min_overlap)
         if alignment is None:
             continue
-        match = _judged(limits, a, b, view, True, alignment, same_video)
+        match = _judged(limits, a, b, view, True, alignment, same_video, fitted=False)
         if match is not None:
             return match
         first.append((alignment, view))
@@ -123,7 +124,7 @@ def _cropped(
         alignment = align(*comparable(whole, copy, view), limits.min_overlap)
     if alignment is None or alignment.change < limits.min_change or view.share < _MIN_SHARE:
         return None  # a still picture, or a small part of one, says too little
-    return _judged(limits, whole, copy, view, whole_is_a, alignment, same_video)
+    return _judged(limits, whole, copy, view, whole_is_a, alignment, same_video, fitted=True)
 
 
 def fitted_view(whole: Prints, copy: Prints, start: View, alignment: Alignment) -> View:
@@ -164,10 +165,17 @@ def _on_each_other(whole: Cells, copy: Cells, alignment: Alignment) -> tuple[Cel
 
 
 def _judged(
-    limits: Limits, whole: Prints, copy: Prints, view: View, whole_is_a: bool, found: Alignment, same_video: bool
+    limits: Limits,
+    whole: Prints,
+    copy: Prints,
+    view: View,
+    whole_is_a: bool,
+    found: Alignment,
+    same_video: bool,
+    fitted: bool,
 ) -> Match | None:
     """The match an alignment makes, if it is one."""
-    max_distance, max_change_distance = limits.of(view, found)
+    max_distance, max_change_distance = limits.of(fitted, found)
     if found.distance > max_distance or found.change_distance > max_change_distance:
         return None
     if found.change < limits.min_change and same_video:
@@ -177,4 +185,4 @@ def _judged(
     if colour > limits.colour_of(view):
         return None
     share = found.overlap * max(1.0, found.speed) / min(len(whole), len(copy))
-    return Match(found, view, whole_is_a, colour, min(1.0, share))
+    return Match(found, view, fitted, whole_is_a, colour, min(1.0, share))

@@ -123,7 +123,7 @@ def test_no_rows_are_no_clips() -> None:
 def test_a_clip_goes_only_for_a_better_one_that_stays(
     pairs: list[tuple[int, int]], rank: list[int], data: st.DataObject
 ) -> None:
-    match = Match(None, View(), True, 0.0, 1.0)  # type: ignore[arg-type]
+    match = Match(None, View(), False, True, 0.0, 1.0)  # type: ignore[arg-type]
     matches = {(min(pair), max(pair)): match for pair in pairs if pair[0] != pair[1]}
     fixed = np.array(rank) < data.draw(st.integers(0, 12))  # the released ones rank first
     lost = losers(matches, np.array(rank), fixed)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-from copies import COPIES, write_copy
+from copies import COPIES, scaled, write_copy
 from sample_clips import clips, write_video
 
 from filters.perceptual.stage import Perceptual
@@ -44,7 +44,7 @@ def copies_of_the_world(
     facts: list[Fact] = []
     for video in range(videos):
         spec = draw_world(seed, video)
-        frames = list(render(spec))
+        frames = [scaled(frame, 1.5, 1.5) for frame in render(spec)]  # large enough to be scaled down and cropped
         name = names[video % len(names)]
         suffix = ".webm" if "vp9" in name else ".mp4"
         original = write_video(folder / f"{video}.mp4", frames, fps=spec.fps, options={"crf": "18"})
