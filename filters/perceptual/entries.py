@@ -29,10 +29,10 @@ from filters.perceptual.keys import (
 from filters.perceptual.prints import Prints
 
 # Views that prints are keyed by: whole, and parts that crops are found by; keys survive a few percent more or less.
-VIEWS = (View(), View(0.15, 0.85, 0.0, 1.0), View(0.0, 1.0, 0.1, 0.9), View(0.1, 0.9, 0.1, 0.9))
+VIEWS = (View(), View(0.15, 0.85, 0.0, 1.0), View(0.1, 0.9, 0.1, 0.9))
 
 _PIECE = 1 << 17  # prints at once
-_ENTRIES = 1 << 25  # keys sorted at once
+_ENTRIES = 1 << 24  # keys sorted at once
 _SHORT = 10  # prints of a short clip
 _NO_KEY = 255
 
@@ -90,7 +90,7 @@ def keyed_prints(prints: Prints, clip_of: NDArray[np.uint32], views: Sequence[Vi
 def sorted_entries(keyed: Keyed, clip_of: NDArray[np.uint32]) -> Iterator[tuple[NDArray[np.uint64], int, int]]:
     """All entries as numbers in order, a share of the keys at a time, with how many bits each lie above and below.
 
-    A number is, from the top: the key, `fine`, the place of the entry, whether the picture is seen in the mirror.
+    What a number is made of is told at `_numbers`.
     """
     parts = [_later_part(keyed, clip_of, *kind) for kind in product((False, True), (False, True))]
     parts += [_further_part(keyed, mirrored) for mirrored in (False, True)]
@@ -98,7 +98,7 @@ def sorted_entries(keyed: Keyed, clip_of: NDArray[np.uint32]) -> Iterator[tuple[
     widths = (min(FINE_BITS, 64 - KEY_BITS - id_bits), id_bits)
     for share in _shares(keyed, parts):
         entries = np.concatenate(
-            [_packed(keyed, part, v, flips, share, widths) for part in parts for v, flips in part.flips]
+            [numbers for part in parts for v in part.views for numbers in _packed(keyed, part, v, share, widths)]
         )
         entries.sort()
         yield entries, *widths
@@ -110,7 +110,7 @@ class _Part:
 
     keys: NDArray[np.uint8]
     mirrored: bool
-    flips: tuple[tuple[int, int], ...]  # the views and flips that go with it
+    views: range
 
 
 def _later_part(keyed: Keyed, clip_of: NDArray[np.uint32], mirrored: bool, is_flipped: bool) -> _Part:
@@ -125,8 +125,7 @@ def _later_part(keyed: Keyed, clip_of: NDArray[np.uint32], mirrored: bool, is_fl
             usable = _has_way(keyed.signs[now], mirrored)
             usable &= clip_of[keyed.print_of[now]] == clip_of[keyed.print_of[then]]
             keys[now] = np.where(usable, then_key(keyed.signs[then], mirrored, is_flipped), _NO_KEY)
-    flips = [(v, flip) for v in keyed.views for flip in (*_flips(v), *(() if v else _MORE_FLIPS))]
-    return _Part(keys, mirrored, tuple(flips))
+    return _Part(keys, mirrored, keyed.views)
 
 
 def _further_part(keyed: Keyed, mirrored: bool) -> _Part:
@@ -135,7 +134,7 @@ def _further_part(keyed: Keyed, mirrored: bool) -> _Part:
     short = np.flatnonzero(keyed.is_short)
     now = keyed.signs[short]
     keys[short] = np.where(_has_way(now, mirrored), further_key(now, mirrored), _NO_KEY)
-    return _Part(keys, mirrored, tuple((0, flip) for flip in (*_flips(0), *_MORE_FLIPS)))
+    return _Part(keys, mirrored, range(1))
 
 
 def _has_way(made: Signs, mirrored: bool) -> NDArray[np.bool_]:
@@ -146,8 +145,11 @@ def _shares(keyed: Keyed, parts: Sequence[_Part]) -> Iterator[tuple[int, int]]:
     """Ranges of the second parts of keys with about as many entries as are sorted at once."""
     count = np.zeros(_NO_KEY + 1, np.int64)
     for part in parts:
-        for v, flips in part.flips:
-            count += np.bincount(_of_view(keyed, part.keys, v, flips), minlength=_NO_KEY + 1)
+        for v in part.views:
+            for at in range(keyed.edges[v], keyed.edges[v + 1], _PIECE):
+                keys = part.keys[at : min(at + _PIECE, keyed.edges[v + 1])]
+                count += np.bincount(keys, minlength=_NO_KEY + 1) * len(_flips(v))
+        count += np.bincount(part.keys[: keyed.edges[1]][keyed.is_short], minlength=_NO_KEY + 1) * len(_MORE_FLIPS)
     low, entries = 0, 0
     for value in range(_NO_KEY):
         if entries and entries + count[value] > _ENTRIES:
@@ -157,20 +159,25 @@ def _shares(keyed: Keyed, parts: Sequence[_Part]) -> Iterator[tuple[int, int]]:
     yield low, _NO_KEY
 
 
-def _of_view(keyed: Keyed, keys: NDArray[np.uint8], view: int, flips: int) -> NDArray[np.uint8]:
-    """The second parts of the keys of a view's entries; some flips are of short clips only."""
-    places = keyed.of_view(view)
-    of_view = keys[places.start : places.stop]
-    return np.where(keyed.is_short, of_view, _NO_KEY) if flips in _MORE_FLIPS else of_view
-
-
 def _packed(
-    keyed: Keyed, part: _Part, view: int, flips: int, share: tuple[int, int], widths: tuple[int, int]
-) -> NDArray[np.uint64]:
-    """Entries of one view as sortable numbers, those whose second part is in the share: key, fine, place, mirrored."""
-    fine_bits, id_bits = widths
-    keys = _of_view(keyed, part.keys, view, flips)
+    keyed: Keyed, part: _Part, view: int, share: tuple[int, int], widths: tuple[int, int]
+) -> Iterator[NDArray[np.uint64]]:
+    """Entries of one view as sortable numbers, those whose second part is in the share."""
+    keys = part.keys[keyed.edges[view] : keyed.edges[view + 1]]
     place = np.flatnonzero((keys >= share[0]) & (keys < share[1])) + keyed.edges[view]
+    for flips in _flips(view):
+        yield _numbers(keyed, part, place, flips, widths)
+    if not view:
+        short = place[keyed.is_short[place]]
+        for flips in _MORE_FLIPS:
+            yield _numbers(keyed, part, short, flips, widths)
+
+
+def _numbers(
+    keyed: Keyed, part: _Part, place: NDArray[np.int64], flips: int, widths: tuple[int, int]
+) -> NDArray[np.uint64]:
+    """From the top: the key, `fine`, the place, whether the picture is seen in the mirror."""
+    fine_bits, id_bits = widths
     taken = keyed.signs[place]
     number = now_key(taken, part.mirrored, flips) << np.uint64(THEN_BITS) | part.keys[place]
     fine = taken["fine"].astype(np.uint64) >> np.uint64(FINE_BITS - fine_bits)
