@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from flows.recipe import Recipe
 from flows.serving import ModelServers
 from infra.engine import Run, run_stage
+from infra.lake import RunRecord, save_record
 from infra.lease import hold_lease
 from infra.pool import Pool
 from infra.progress import Progress
@@ -39,6 +40,7 @@ def run_aside(recipe: Recipe, stages: Sequence[Stage], listed: Sequence[Outcome]
         lease = held.enter_context(hold_lease(store, recipe.run.wait_s))
         progress = held.enter_context(Progress())
         pool = held.enter_context(Pool(recipe.run.workers if recipe.run.ray_address == "local" else 0))
+        save_record(store, RunRecord(tuple(links), asdict(recipe)))  # so that the lake can be asked about it
         write_listing(store, links[0], listed)
         tables = held.enter_context(Tables(store, links))
         servers = held.enter_context(ModelServers(recipe, pool))

@@ -45,6 +45,18 @@ def checked(index: Path) -> Recipe:
     return read_recipe(None, [f'evaluation.sets=["{index}"]'])
 
 
+def test_what_could_not_be_read_can_be_asked_about(tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_text("no video")
+    lake, out = str(tmp_path / "scans"), str(tmp_path / "x.parquet")
+    command = [sys.executable, "-m", "flows.cli"]
+    given = ["index", "--name", "x", "--videos", str(tmp_path), "--lake", lake, "--out", out]
+    done = subprocess.run([*command, *given], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"uvr quarantine --lake {lake}" in done.stderr.splitlines()[-1]
+    asked = subprocess.run([*command, "quarantine", "--lake", lake, "--json"], capture_output=True, check=True)
+    assert [row["reason"] for row in json.loads(asked.stdout)] == ["not_a_video"]
+
+
 def test_an_index_holds_what_videos_show_and_texts_say(index: Path) -> None:
     table = pq.read_table(index)
     assert table.schema == INDEX
