@@ -132,9 +132,9 @@ def index(
     if as_json:
         print_json({"index": out, **made})
         return
-    print(
-        f"{name}: {made['videos']} videos, {made['texts']} texts; {made['unread']} could not be read (see `uvr quarantine --lake {lake}`)"
-    )
+    print(f"{name}: {made['videos']} videos, {made['texts']} texts")
+    if made["unread"]:
+        print(f"{made['unread']} could not be read (see `uvr quarantine --lake {lake}`)")
     print(out)
 
 
