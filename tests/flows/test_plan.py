@@ -1,9 +1,9 @@
 """The dry run against the truth: the same chain on every video."""
 
 import json
+import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,24 +42,21 @@ def files_below(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def temporary_lakes() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("uvr-plan-*"))
-
-
 @pytest.fixture(scope="module")
 def planned(world: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """`uvr plan --json` as a user calls it, and what it must leave alone."""
-    folder, lakes = Path(world).parent, temporary_lakes()
+    folder, temporary = Path(world).parent, tmp_path_factory.mktemp("temporary")
     before = files_below(folder)
     lake = tmp_path_factory.mktemp("somewhere") / "lake"
     options = ["--sample", str(SAMPLE), "--lake", str(lake), "--set", "prices.worker_hour=0.5", "--json"]
     command = [sys.executable, "-m", "flows.cli", "plan", "--videos", world, *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "captions: " in done.stderr, "progress is shown"
     assert files_below(folder) == before
     assert not lake.exists()
-    assert temporary_lakes() <= lakes
+    assert not list(temporary.glob("uvr-plan-*"))
     return json.loads(done.stdout)
 
 

@@ -55,9 +55,13 @@ def write_video(
     rotation_deg: int = 0,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """Encode RGB frames with any codec; `times_ms` makes the rate variable, `rotation_deg` is clockwise."""
+    """Encode RGB frames with any codec; `times_ms` makes the rate variable, `rotation_deg` is clockwise.
+
+    The same frames give the same file: x264 is kept from code that reads memory it never wrote (infra/media/encode.py).
+    """
+    same = {"x264-params": "cpu-independent=1"} if codec == "libx264" else {}
     with _own_priority(), av.open(str(path), "w") as output:
-        stream = output.add_stream(codec, rate=fps, options=options or {})
+        stream = output.add_stream(codec, rate=fps, options={**same, **(options or {})})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
         stream.codec_context.gop_size = gop
