@@ -35,6 +35,7 @@ class Alignment:
     distance: float  # 1 - correlation of luma over the overlap
     change_distance: float  # 1 - correlation of what changes in it
     change: float  # how much changes: root mean square in grey levels, of the clip that changes more
+    contrast: float  # standard deviation of luma in grey levels, of the clip that has less
     lag: float
     speed: float
     overlap: int  # prints of B
@@ -96,11 +97,11 @@ def _refined(a: Cells, b: Cells, lag: int, need: int, speeds: Sequence[float]) -
     if not enough.any():
         return None
     begin, speed, position, inside = (values[enough] for values in (begin, speed, position, inside))
-    distance, change_distance, change = distances(*laid_over(a, b, position, speed[:, None]), inside)
+    scores = distances(*laid_over(a, b, position, speed[:, None]), inside)
+    distance, change_distance, change, _ = scores
     rating = distance + _CHANGE_WEIGHT * change_distance * np.minimum(1.0, change) + _SPEED_WEIGHT * np.abs(speed - 1)
     best = int(np.argmin(rating))
-    values = [float(v[best]) for v in (distance, change_distance, change, begin, speed)]
-    return Alignment(values[0], values[1], values[2], values[3], values[4], int(inside[best].sum()))
+    return alignment_of(scores, best, float(begin[best]), float(speed[best]), int(inside[best].sum()))
 
 
 def laid_over(a: Cells, b: Cells, position: Cells, speed: Cells | float) -> tuple[Cells, Cells]:
@@ -122,10 +123,17 @@ def _between(cells: Cells, position: NDArray[np.floating]) -> Cells:
     return np.asarray(before + share * (cells[np.minimum(low + 1, len(cells) - 1)] - before))
 
 
-def distances(
-    x: Cells, y: Cells, inside: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """For each hypothesis: 1 - correlation, the same of what changes, and how much does; x and y are [h, k, n]."""
+Scores = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+
+
+def alignment_of(scores: Scores, which: int, lag: float, speed: float, overlap: int) -> Alignment:
+    """One hypothesis of several."""
+    distance, change_distance, change, contrast = (float(score[which]) for score in scores)
+    return Alignment(distance, change_distance, change, contrast, lag, speed, overlap)
+
+
+def distances(x: Cells, y: Cells, inside: NDArray[np.bool_]) -> Scores:
+    """The first four fields of an Alignment for each hypothesis; x and y are [h, k, n], `inside` is [h, k]."""
     weight = inside.astype(np.float32)[..., None]
     prints = weight.sum(axis=1)  # [h, 1]
     x, y = x * weight, y * weight
@@ -142,4 +150,5 @@ def distances(
         1 - all_xy / np.sqrt(np.maximum(1e-6, all_xx * all_yy)),
         1 - xy / np.sqrt(np.maximum(1e-6, xx * yy)),
         np.sqrt(np.maximum(xx, yy) / size),
+        np.sqrt(np.minimum(all_xx, all_yy) / size),
     )

@@ -1,8 +1,7 @@
 """Which pairs of clips are worth comparing: those with prints that share a key. Sorting, so n log n.
 
-All keys of all prints are sorted, a share of the key space at a time; entries with one key are neighbours
-then, and each is paired with the next few. Where very many prints share a key (plain pictures), those next
-to each other are alike in one more number.
+Entries with one key are neighbours once sorted, and each is paired with the next few. Where very many prints
+share a key (plain pictures), those next to each other are alike in one more number.
 """
 
 from __future__ import annotations
@@ -13,33 +12,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from filters.perceptual.entries import VIEWS, Keyed, keyed_prints, sorted_entries
 from filters.perceptual.geometry import Cells, View, comparable
-from filters.perceptual.keys import (
-    FINE_BITS,
-    GAP,
-    KEY_BITS,
-    SIGNS_TYPE,
-    THEN_BITS,
-    Signs,
-    now_key,
-    signs,
-    then_key,
-    unlike,
-)
+from filters.perceptual.keys import unlike
 from filters.perceptual.prints import Prints
 
-# Views that prints are keyed by: whole, and parts that crops are found by; keys survive a few percent more or less.
-VIEWS = (View(), View(0.15, 0.85, 0.0, 1.0), View(0.0, 1.0, 0.1, 0.9), View(0.1, 0.9, 0.1, 0.9))
-
-_PIECE = 1 << 17  # prints at once
-_ENTRIES = 1 << 25  # keys sorted at once
-_NEIGHBOURS = 8  # entries of one key that each entry is paired with
-_MAX_UNLIKE = 14  # of the signs
+_PIECE = 1 << 14  # pairs of prints at once
+_STAY = 4  # entries of one key and clip that are kept
+_NEIGHBOURS = 10  # entries of one key that each entry is paired with
+_MAX_UNLIKE = 16  # of the signs
 _MIN_ALIKE = 0.9  # correlation of the two prints
 _BESIDE = (-4, -2, 2, 4)  # prints away, where what changes is looked at
 _MIN_CHANGE = 1.2  # grey levels; what changes less is not compared
 _MIN_CHANGE_ALIKE = 0.7  # correlation of what changes
-_NO_KEY = 255
 
 
 @dataclass(frozen=True)
@@ -51,153 +36,54 @@ class Candidates:
     view: NDArray[np.int64]  # which of VIEWS of the whole the copy seems to show
 
 
-@dataclass(frozen=True)
-class _Keyed:
-    """The prints that are keyed, one view of all clips after the other; an entry is known by its place here."""
-
-    signs: Signs
-    print_of: NDArray[np.uint32]
-    edges: tuple[int, ...]  # of the views
-
-    def of_view(self, view: int) -> range:
-        """The places of a view's entries."""
-        return range(self.edges[view], self.edges[view + 1])
-
-    @property
-    def views(self) -> range:
-        """All views that are keyed."""
-        return range(len(self.edges) - 1)
-
-
-def _every(view: int) -> int:
-    """Only every second print is looked for in crops."""
-    return 2 if view else 1
-
-
-def _flips(view: int) -> range:
-    """How often the signs of a print are flipped, see `now_key`."""
-    return range(2 if view else 4)
-
-
 def find_candidates(prints: Prints, group: NDArray[np.int8], cropped: bool) -> Candidates:
     """Pairs worth comparing; clips of one group [clips] are not compared with each other, but those of group 0 are."""
     found = [np.zeros((0, 3), np.int64)]
     if prints.count:
         clip_of = prints.clip_of()
-        keyed = _keyed(prints, clip_of, VIEWS if cropped else VIEWS[:1])
+        keyed = keyed_prints(prints, clip_of, VIEWS if cropped else VIEWS[:1])
         for i, j in _hits(keyed, clip_of, group):
             found.append(_alike(prints, clip_of, keyed, i, j))
     pairs = _unique(np.concatenate(found))
     return Candidates(pairs[:, 0], pairs[:, 1], pairs[:, 2])
 
 
-def _keyed(prints: Prints, clip_of: NDArray[np.uint32], views: tuple[View, ...]) -> _Keyed:
-    lengths = np.diff(prints.starts)
-    counts = [int((-(-lengths // _every(v))).sum()) for v in range(len(views))]
-    edges = tuple(int(edge) for edge in np.cumsum([0, *counts]))
-    keyed = _Keyed(np.empty(edges[-1], SIGNS_TYPE), np.empty(edges[-1], np.uint32), edges)
-    for v, view in enumerate(views):
-        at = edges[v]
-        for first, piece in prints.pieces(_PIECE):
-            in_clip = np.arange(first, first + len(piece)) - prints.starts[clip_of[first : first + len(piece)]]
-            taken = np.flatnonzero(in_clip % _every(v) == 0)
-            keyed.signs[at : at + len(taken)] = signs(piece[taken], view)
-            keyed.print_of[at : at + len(taken)] = first + taken
-            at += len(taken)
-    return keyed
-
-
 def _hits(
-    keyed: _Keyed, clip_of: NDArray[np.uint32], group: NDArray[np.int8]
+    keyed: Keyed, clip_of: NDArray[np.uint32], group: NDArray[np.int8]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Entries that have a key in common and few unlike signs, of two clips; the first is of the earlier view."""
-    later = [_later_keys(keyed, clip_of, is_flipped) for is_flipped in (False, True)]
-    id_bits = int(keyed.edges[-1]).bit_length()
-    fine_bits = min(FINE_BITS, 64 - KEY_BITS - id_bits)
-    for low, high in _shares(keyed, later):
-        entries = np.concatenate(
-            [
-                _packed(keyed, then, v, flips, (low, high), fine_bits, id_bits)
-                for then in later
-                for v in keyed.views
-                for flips in _flips(v)
-            ]
-        )
-        entries.sort()
-        yield from _neighbours(keyed, clip_of, group, entries, fine_bits, id_bits)
-
-
-def _later_keys(keyed: _Keyed, clip_of: NDArray[np.uint32], is_flipped: bool) -> NDArray[np.uint8]:
-    """For every entry the part of its key that comes from the later print; _NO_KEY where it is to have none."""
-    keys = np.full(keyed.edges[-1], _NO_KEY, np.uint8)
-    for v in keyed.views:
-        step = GAP // _every(v)
-        places = keyed.of_view(v)
-        for at in range(places.start, places.stop - step, _PIECE):
-            now = slice(at, min(at + _PIECE, places.stop - step))
-            then = slice(now.start + step, now.stop + step)
-            usable = keyed.signs["tells"][now] & (clip_of[keyed.print_of[now]] == clip_of[keyed.print_of[then]])
-            keys[now] = np.where(usable, then_key(keyed.signs[then], is_flipped), _NO_KEY)
-    return keys
-
-
-def _shares(keyed: _Keyed, later: list[NDArray[np.uint8]]) -> Iterator[tuple[int, int]]:
-    """Ranges of the later parts of keys with about as many entries as are sorted at once."""
-    count = np.zeros(_NO_KEY + 1, np.int64)
-    for then in later:
-        for v in keyed.views:
-            places = keyed.of_view(v)
-            here = np.bincount(then[places.start : places.stop], minlength=_NO_KEY + 1)
-            count += here * len(_flips(v))
-    low, entries = 0, 0
-    for value in range(_NO_KEY):
-        if entries and entries + count[value] > _ENTRIES:
-            yield low, value
-            low, entries = value, 0
-        entries += count[value]
-    yield low, _NO_KEY
-
-
-def _packed(
-    keyed: _Keyed, then: NDArray[np.uint8], view: int, flips: int, share: tuple[int, int], fine_bits: int, id_bits: int
-) -> NDArray[np.uint64]:
-    """Entries of one view as sortable numbers: key, fine, place; those whose later part is in the share."""
-    places = keyed.of_view(view)
-    part = then[places.start : places.stop]
-    place = np.flatnonzero((part >= share[0]) & (part < share[1])) + places.start
-    taken = keyed.signs[place]
-    number = now_key(taken, flips) << np.uint64(THEN_BITS - 1) | then[place]
-    fine = taken["fine"].astype(np.uint64) >> np.uint64(FINE_BITS - fine_bits)
-    return (number << np.uint64(fine_bits) | fine) << np.uint64(id_bits) | place.astype(np.uint64)
+    for entries, fine_bits, id_bits in sorted_entries(keyed, clip_of):
+        yield from _neighbours(keyed, clip_of, group, entries, (fine_bits, id_bits))
 
 
 def _neighbours(
-    keyed: _Keyed,
+    keyed: Keyed,
     clip_of: NDArray[np.uint32],
     group: NDArray[np.int8],
     entries: NDArray[np.uint64],
-    fine_bits: int,
-    id_bits: int,
+    widths: tuple[int, int],
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Pairs of neighbours among sorted entries."""
+    fine_bits, id_bits = widths
     key = (entries >> np.uint64(fine_bits + id_bits)).astype(np.uint32)
     shared = np.zeros(len(key), bool)
     shared[1:] = key[1:] == key[:-1]
     shared[:-1] |= shared[1:]
     key = key[shared]
-    place = (entries[shared] & np.uint64((1 << id_bits) - 1)).astype(np.int64)
+    identity = (entries[shared] & np.uint64((1 << id_bits) - 1)).astype(np.int64)
+    place, mirrored = identity >> 1, (identity & 1).astype(bool)
     clip = clip_of[keyed.print_of[place]]
     again = np.zeros(len(key), bool)  # a picture that stays has one key for long
-    again[1:] = (key[1:] == key[:-1]) & (clip[1:] == clip[:-1])
-    key, place, clip = key[~again], place[~again], clip[~again]
-    bits = keyed.signs["bits"][place]
+    again[_STAY:] = (key[_STAY:] == key[:-_STAY]) & (clip[_STAY:] == clip[:-_STAY])
+    key, place, clip, mirrored = key[~again], place[~again], clip[~again], mirrored[~again]
     for step in range(1, _NEIGHBOURS + 1):
         pair = (key[step:] == key[:-step]) & (clip[step:] != clip[:-step])
         at = np.flatnonzero(pair)
         one, other = group[clip[at]], group[clip[at + step]]
         at = at[(one == 0) | (one != other)]
-        at = at[unlike(bits[at], bits[at + step]) <= _MAX_UNLIKE]
-        i, j = place[at], place[at + step]
+        i, j, in_mirror = place[at], place[at + step], mirrored[at] != mirrored[at + step]
+        near = unlike(keyed.signs[i], keyed.signs[j], in_mirror) <= _MAX_UNLIKE
+        i, j = i[near], j[near]
         one_is_whole = np.minimum(i, j) < keyed.edges[1]  # parts are looked for in whole pictures only
         i, j = np.minimum(i, j)[one_is_whole], np.maximum(i, j)[one_is_whole]
         both = np.unique(i << 32 | j)  # each only once, though more than one of their keys may be the same
@@ -205,15 +91,15 @@ def _neighbours(
 
 
 def _alike(
-    prints: Prints, clip_of: NDArray[np.uint32], keyed: _Keyed, i: NDArray[np.int64], j: NDArray[np.int64]
+    prints: Prints, clip_of: NDArray[np.uint32], keyed: Keyed, i: NDArray[np.int64], j: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """(whole, copy, view) of those hits whose two prints look alike; `i` are whole pictures, `j` views."""
     view = np.searchsorted(keyed.edges, j, side="right") - 1
     found = [np.zeros((0, 3), np.int64)]
     for v in keyed.views:
         of_view = np.flatnonzero(view == v)
-        for at in range(0, len(of_view), _PIECE // 8):
-            some = of_view[at : at + _PIECE // 8]
+        for at in range(0, len(of_view), _PIECE):
+            some = of_view[at : at + _PIECE]
             copy, whole = (keyed.print_of[entries[some]].astype(np.int64) for entries in (i, j))
             good = _show_the_same(prints, clip_of, whole, copy, VIEWS[v])
             a, b = clip_of[whole[good]].astype(np.int64), clip_of[copy[good]].astype(np.int64)

@@ -1,10 +1,11 @@
 """Keys of prints: short numbers that copies have in common, so that sorting brings copies together.
 
-A key holds the signs of the lowest spatial frequencies of one print and of the next but one: coarse enough
-to survive encoding, scaling, brightness and contrast. Signs of weak frequencies are noise, so a print has a
-key for every way the weakest might have fallen (multi-probe hashing, Lv et al., 2007). Mirroring turns the
-sign of every frequency that is odd from left to right; all are turned so that the first is positive, and a
-picture and its mirror image have one key.
+A key tells which of the lowest spatial frequencies of a print, and of the next but one, are clearly positive;
+of short clips also keys of more of one print's own. That is coarse enough to survive encoding, scaling, brightness
+and contrast. Which side the weakest are on is chance, so a print has a key for every way they might have fallen
+(multi-probe hashing, Lv et al., 2007). Mirroring turns the sign of every frequency that is odd from left to right.
+A key is of the picture or of its mirror image, whichever is seen the usual way round, so that both have one key; a
+picture that is about symmetric has two.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from filters.perceptual.geometry import View, luma, reading
 from infra.media.fingerprint import LUMA_SIDE
 
 SIGNS = 56  # frequencies whose signs are kept
-NOW_BITS = 24  # of them in a key
-THEN_BITS = 8  # signs of a later print in a key
+NOW_BITS = 23  # of them in a key
+THEN_BITS = 7  # signs of a later print in a key
+WEAK = 4  # signs that may have fallen either way
 GAP = 2  # prints until then: a second
-FLAT = 2.5  # standard deviation of luma in grey levels up to which a print says nothing
+FLAT = 1.5  # standard deviation of luma in grey levels up to which a print says nothing
 FINE_BITS = 8
-KEY_BITS = NOW_BITS + THEN_BITS - 2
+KEY_BITS = NOW_BITS + THEN_BITS
 
 
 def _frequencies() -> list[tuple[int, int]]:
@@ -32,9 +34,10 @@ def _frequencies() -> list[tuple[int, int]]:
     return sorted(pairs, key=lambda pair: (pair[0] + pair[1], pair[0]))[:SIGNS]
 
 
-_FIRST_ACROSS = np.uint64(1)  # the lowest frequency, (0, 1)
 _FIRST_DOWN = _frequencies().index((1, 0))
-ODD = np.uint64(sum(1 << i for i, (_, u) in enumerate(_frequencies()) if u % 2))  # signs that turn in a mirror
+_ODD = np.array([u % 2 == 1 for _, u in _frequencies()])
+_CLOSE = 0.15  # share of the odd frequencies' energy by which the usual way must win
+_CLEAR = 2.0  # amplitude from which a frequency is there, in grey levels of the orthonormal transform
 
 
 @cache
@@ -52,12 +55,12 @@ def _transform(view: View) -> NDArray[np.float32]:
 # What keys are made of, one record a print.
 SIGNS_TYPE = np.dtype(
     [
-        ("bits", np.uint64),  # bit i: frequency i is positive, in the picture or its mirror image
-        ("weakest", np.uint8),  # which of the first NOW_BITS are weakest
-        ("second", np.uint8),
-        ("weakest_then", np.uint8),  # and of the first THEN_BITS
+        ("bits", np.uint64),  # bit i: frequency i is clearly positive
+        ("mirrored", np.uint32),  # the first of them in the mirror image
+        ("weak", np.uint8, (WEAK,)),  # which of the first NOW_BITS are weakest, the weakest first
+        ("weak_then", np.uint8),  # and of the first THEN_BITS
         ("fine", np.uint8),  # share of the contrast that goes from top to bottom: orders prints that share a key
-        ("tells", np.bool_),  # whether the picture is more than a plain surface
+        ("ways", np.uint8),  # bit 0: has a key as it is, bit 1: has one in the mirror
     ]
 )
 Signs = NDArray[np.void]
@@ -66,53 +69,65 @@ Signs = NDArray[np.void]
 def signs(prints: NDArray[np.uint8], view: View) -> Signs:
     """The signs of a view of some prints [n, PRINT_BYTES]: SIGNS_TYPE [n]."""
     values = luma(prints) @ _transform(view)
-    strength = np.abs(values[:, :NOW_BITS])
-    contrast = np.sqrt((values * values).sum(axis=1))
+    squares = values * values
+    contrast = np.sqrt(squares.sum(axis=1))
     fine = (values[:, _FIRST_DOWN] / np.maximum(1e-3, contrast) + 1) * 2 ** (FINE_BITS - 1)
+    strength = np.abs(np.abs(values[:, :NOW_BITS]) - _CLEAR)
     made = np.zeros(len(prints), SIGNS_TYPE)
-    positive = np.zeros((len(prints), 8), np.uint8)
-    positive[:, : SIGNS // 8] = np.packbits(values > 0, axis=1, bitorder="little")
-    made["bits"] = turned(positive.view("<u8").ravel())
-    made["weakest_then"] = np.argmin(strength[:, :THEN_BITS], axis=1)
-    made["weakest"] = np.argmin(strength, axis=1)
-    strength[np.arange(len(strength)), made["weakest"]] = np.inf
-    made["second"] = np.argmin(strength, axis=1)
+    made["bits"] = _bits(values)
+    made["mirrored"] = _bits(np.where(_ODD, -values, values)[:, :32])
+    made["weak"] = np.argsort(strength, axis=1, kind="stable")[:, :WEAK]
+    made["weak_then"] = np.argmin(strength[:, :THEN_BITS], axis=1)
     made["fine"] = np.clip(fine, 0, 2**FINE_BITS - 1)
-    made["tells"] = contrast > FLAT * LUMA_SIDE
+    made["ways"] = np.where(contrast > FLAT * LUMA_SIDE, _ways(values, squares), 0)
     return made
 
 
-def turned(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The signs of the pictures, or of their mirror images: whichever are brighter on the one side."""
-    return np.where(bits & _FIRST_ACROSS, bits, bits ^ ODD)
+def _bits(values: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """Which frequencies [prints, up to 64] are clearly positive, the first in the lowest bit."""
+    positive = np.zeros((len(values), 8), np.uint8)
+    positive[:, : values.shape[1] // 8] = np.packbits(values > _CLEAR, axis=1, bitorder="little")
+    return positive.view("<u8").ravel()
 
 
-def unlike(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """How many signs differ, in a mirror if there fewer do."""
-    return np.asarray(np.minimum(np.bitwise_count(a ^ b), np.bitwise_count(a ^ b ^ ODD)), np.uint8)
+def _ways(values: NDArray[np.float32], squares: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """In which of the two ways the odd frequencies, above all the strong ones, are positive; both when it is close."""
+    odd = np.flatnonzero(_ODD[:NOW_BITS])
+    side = (values[:, odd] * np.abs(values[:, odd])).sum(axis=1)
+    close = _CLOSE * squares[:, odd].sum(axis=1)
+    return np.asarray((side >= -close) + 2 * (side <= close), np.uint8)
 
 
-def now_key(now: Signs, flips: int) -> NDArray[np.uint64]:
-    """The part of the key that comes from the print itself: NOW_BITS - 1 bits, with some of the weakest signs flipped.
+def unlike(a: Signs, b: Signs, in_mirror: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """How many signs differ; where one picture is seen in the mirror only the first are known, and count double."""
+    straight = np.bitwise_count(a["bits"] ^ b["bits"])
+    turned = np.bitwise_count(a["mirrored"] ^ b["bits"].astype(np.uint32))
+    return np.asarray(np.where(in_mirror, 2 * turned, straight), np.uint8)
 
-    Bits of `flips`: the weakest sign, the second weakest. A flip of the first sign turns the whole picture.
+
+def now_key(now: Signs, mirrored: bool, flips: int) -> NDArray[np.uint64]:
+    """The part of the key that comes from the print itself, NOW_BITS, with some of the weakest signs flipped.
+
+    Bit i of `flips`: the sign weak[i].
     """
-    bits = now["bits"]
-    if flips & 1:
-        bits = bits ^ (np.uint64(1) << now["weakest"].astype(np.uint64))
-    if flips & 2:
-        bits = bits ^ (np.uint64(1) << now["second"].astype(np.uint64))
-    return _low(turned(bits), NOW_BITS)
+    bits = _low(now, mirrored, NOW_BITS)
+    for i in range(WEAK):
+        if flips >> i & 1:
+            bits = bits ^ (np.uint64(1) << now["weak"][:, i].astype(np.uint64))
+    return bits
 
 
-def then_key(then: Signs, is_flipped: bool) -> NDArray[np.uint64]:
-    """The part of the key that comes from the later print: THEN_BITS - 1 bits, its weakest sign flipped or not."""
-    bits = then["bits"]
-    if is_flipped:
-        bits = bits ^ (np.uint64(1) << then["weakest_then"].astype(np.uint64))
-    return _low(turned(bits), THEN_BITS)
+def then_key(then: Signs, mirrored: bool, is_flipped: bool) -> NDArray[np.uint64]:
+    """The part of the key that comes from the later print, THEN_BITS, its weakest sign flipped or not."""
+    bits = _low(then, mirrored, THEN_BITS)
+    return bits ^ (np.uint64(1) << then["weak_then"].astype(np.uint64)) if is_flipped else bits
 
 
-def _low(bits: NDArray[np.uint64], count: int) -> NDArray[np.uint64]:
-    """The lowest signs but the first, which is set in every turned picture."""
-    return (bits >> np.uint64(1)) & np.uint64((1 << (count - 1)) - 1)
+def further_key(now: Signs, mirrored: bool) -> NDArray[np.uint64]:
+    """What stands in for the part of a later print: as many further signs of the print itself."""
+    return _low(now, mirrored, NOW_BITS + THEN_BITS) >> np.uint64(NOW_BITS)
+
+
+def _low(made: Signs, mirrored: bool, count: int) -> NDArray[np.uint64]:
+    bits = made["mirrored" if mirrored else "bits"].astype(np.uint64)
+    return bits & np.uint64(2**count - 1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.perceptual.alignment import CROP_SPEEDS, Alignment, align, badness, distances, laid_over
+from filters.perceptual.alignment import CROP_SPEEDS, Alignment, align, alignment_of, badness, distances, laid_over
 from filters.perceptual.geometry import Cells, View, comparable, comparable_chroma, luma, luma_matrices
 from infra.media.fingerprint import PRINTS_PER_S
 from infra.recipe import Settings
@@ -22,8 +22,9 @@ _GUESSES = tuple(View(x, 1 - x, y, 1 - y) for x, y in ((0.05, 0.05), (0.1, 0.1),
 _CROP_CHANGE = 100.0  # grey levels of change at which changes may differ wholly: in a crop little change says little
 _MOST_OF_IT = 0.9  # share of the picture from which a crop is to be as near as the whole
 _STEPS = (0.05, 0.025)  # shares of a side by which the edges of a crop are moved
+_MIN_AREA = 0.5  # share of the picture that a crop may leave
 _MAX_CUT = 0.3  # share of a side that a crop may lack on one side
-_CROP_HOPE = (0.15, 0.4)  # distances before the crop is known, of the picture and of what changes, that may come right
+_CROP_HOPE = (0.12, 0.3)  # distances before the crop is known, of the picture and of what changes, that may come right
 
 
 @dataclass(frozen=True)
@@ -36,20 +37,27 @@ class Limits(Settings):
     max_crop_change_distance: float = 0.1
     min_change: float = 1.0  # grey levels: what changes less is still, and only the picture is compared
     max_still_distance: float = 0.005  # of still pictures, which say less
-    max_colour_distance: float = 6.0  # root mean square difference of chroma in levels
+    max_colour_distance: float = 8.0  # root mean square difference of chroma in levels
     min_overlap: float = 0.5  # share of the shorter clip that both show
     mirrored: bool = True  # look for mirrored copies
     cropped: bool = True  # look for copies that lack parts of the picture
 
-    def of(self, view: View, change: float) -> tuple[float, float]:
-        """The largest distances of the picture and of what changes that make a match."""
-        if change < self.min_change:
-            return self.max_still_distance, np.inf
-        noise = (_NOISE / change) ** 2  # what changes little is mixed with what encoding did
-        if view.is_crop:
+    def of(self, view: View, fitted: bool, found: Alignment) -> tuple[float, float]:
+        """The largest distances of the picture and of what changes that make a match, of a `fitted` view or not.
+
+        What has little contrast, or changes little, is mixed with rounding and with what encoding did.
+        """
+        plain, calm = (_NOISE / max(1e-3, found.contrast)) ** 2, (_NOISE / max(1e-3, found.change)) ** 2
+        if found.change < self.min_change:
+            return self.max_still_distance + plain, np.inf
+        if fitted:
             distance = self.max_crop_distance if view.area < _MOST_OF_IT else self.max_distance
-            return distance, min(self.max_crop_change_distance, change / _CROP_CHANGE) + noise
-        return self.max_distance, self.max_change_distance + noise
+            return distance + plain, min(self.max_crop_change_distance, found.change / _CROP_CHANGE) + calm
+        return self.max_distance + plain, self.max_change_distance + calm
+
+    def colour_of(self, view: View) -> float:
+        """The largest colour distance that makes a match; of a crop only the mean is compared, and must be nearer."""
+        return self.max_colour_distance / 2 if view.is_crop else self.max_colour_distance
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ class Match:
 
     alignment: Alignment
     view: View  # what the copy shows of the whole
+    fitted: bool  # whether the view was looked for, and the limits of crops hold
     whole_is_a: bool  # else A is the copy
     colour_distance: float
     overlap: float  # share of the shorter clip
@@ -81,7 +90,7 @@ def find_match(
         alignment = align(*comparable(a, b, view), limits.min_overlap)
         if alignment is None:
             continue
-        match = _judged(limits, a, b, view, True, alignment, same_video)
+        match = _judged(limits, a, b, view, True, alignment, same_video, fitted=False)
         if match is not None:
             return match
         first.append((alignment, view))
@@ -116,9 +125,9 @@ def _cropped(
     view = fitted_view(whole, copy, start, alignment)
     if view != start:
         alignment = align(*comparable(whole, copy, view), limits.min_overlap, CROP_SPEEDS)
-    if alignment is None or alignment.change < limits.min_change:  # a part of a still picture says too little
-        return None
-    return _judged(limits, whole, copy, view, whole_is_a, alignment, same_video)
+    if alignment is None or alignment.change < limits.min_change or view.area < _MIN_AREA:
+        return None  # a still picture, or a small part of one, says too little
+    return _judged(limits, whole, copy, view, whole_is_a, alignment, same_video, fitted=True)
 
 
 def fitted_view(whole: Prints, copy: Prints, start: View, alignment: Alignment) -> View:
@@ -146,9 +155,8 @@ def _neighbours(view: View, step: float) -> Iterator[View]:
 
 def _view_badness(x: Cells, y: Cells, view: View) -> float:
     pick, reduce = luma_matrices(view)
-    values = distances((x @ pick.T)[None], (y @ reduce.T)[None], np.ones((1, len(x)), bool))
-    distance, change_distance, change = (float(v[0]) for v in values)
-    return badness(Alignment(distance, change_distance, change, 0.0, 1.0, len(x)))
+    scores = distances((x @ pick.T)[None], (y @ reduce.T)[None], np.ones((1, len(x)), bool))
+    return badness(alignment_of(scores, 0, 0.0, 1.0, len(x)))
 
 
 def _on_each_other(whole: Cells, copy: Cells, alignment: Alignment) -> tuple[Cells, Cells]:
@@ -160,17 +168,24 @@ def _on_each_other(whole: Cells, copy: Cells, alignment: Alignment) -> tuple[Cel
 
 
 def _judged(
-    limits: Limits, whole: Prints, copy: Prints, view: View, whole_is_a: bool, found: Alignment, same_video: bool
+    limits: Limits,
+    whole: Prints,
+    copy: Prints,
+    view: View,
+    whole_is_a: bool,
+    found: Alignment,
+    same_video: bool,
+    fitted: bool,
 ) -> Match | None:
     """The match an alignment makes, if it is one."""
-    max_distance, max_change_distance = limits.of(view, found.change)
+    max_distance, max_change_distance = limits.of(view, fitted, found)
     if found.distance > max_distance or found.change_distance > max_change_distance:
         return None
     if found.change < limits.min_change and same_video:
         return None
     x, y = _on_each_other(*comparable_chroma(whole, copy, view), found)
     colour = float(np.sqrt(np.mean((x - y) ** 2)))
-    if colour > limits.max_colour_distance:
+    if colour > limits.colour_of(view):
         return None
     share = found.overlap * max(1.0, found.speed) / min(len(whole), len(copy))
-    return Match(found, view, whole_is_a, colour, min(1.0, share))
+    return Match(found, view, fitted, whole_is_a, colour, min(1.0, share))

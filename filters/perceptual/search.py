@@ -9,8 +9,9 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.perceptual.candidates import VIEWS, Candidates, find_candidates
+from filters.perceptual.candidates import Candidates, find_candidates
 from filters.perceptual.choice import Pair
+from filters.perceptual.entries import VIEWS
 from filters.perceptual.geometry import View
 from filters.perceptual.matching import Limits, Match, find_match
 from filters.perceptual.prints import Prints
@@ -60,13 +61,14 @@ def describe(limits: Limits, match: Match, of_a: bool, lead_a_s: float = 0.0, le
     found, view = match.alignment, match.view
     speed = found.speed if of_a == match.whole_is_a else 1 / found.speed
     here, there = (lead_a_s, lead_b_s) if of_a else (lead_b_s, lead_a_s)
-    max_distance, max_change_distance = limits.of(view, found.change)
+    max_distance, max_change_distance = limits.of(view, match.fitted, found)
     told: Row = {
         "distance": round(found.distance, 4),
-        "max_distance": max_distance,
+        "max_distance": round(max_distance, 4),
         "colour_distance": round(match.colour_distance, 2),
-        "max_colour_distance": limits.max_colour_distance,
+        "max_colour_distance": limits.colour_of(view),
         "change": round(found.change, 2),
+        "contrast": round(found.contrast, 2),
         "offset_s": round(match.offset_s(of_a) + here - speed * there, 2),
         "overlap": round(match.overlap, 2),
         "min_overlap": limits.min_overlap,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -26,10 +27,11 @@ PRINT_BYTES = LUMA_CELLS + 2 * CHROMA_SIDE**2  # luma, then Cr, then Cb, row by 
 
 _SIDE = 64  # pixels of the square in which bars are looked for
 _CHROMA = 16
-_DARK = 40  # luma up to which a bar may be lit; black is 0 or 16, and brightened copies exist
+_DARK = 24  # luma up to which a bar may be lit; black is 0 or 16
 _FULL_LINE = 0.5  # share of a line that is not dark where content begins
 _BAR_LINE = 0.03  # and where there is none
 _MAX_BAR = 0.4  # of a side
+_UNEVEN = 3.0  # lines by which two bars may differ; what is dark at one side only is no bar
 
 
 @dataclass
@@ -111,37 +113,57 @@ def clip_prints(prints: bytes, start_s: float, end_s: float) -> bytes:
     return prints[first * PRINT_BYTES : last * PRINT_BYTES]
 
 
-def content_box(brightest: Picture) -> tuple[slice, slice]:
-    """(rows, columns) of a square luma picture without its black bars; `brightest` is over the length of a shot.
+Box = tuple[float, float, float, float]  # top, bottom, left, right in shares of the sides
+
+
+def content_box(brightest: Picture) -> Box:
+    """What a square luma picture shows between its black bars; `brightest` is over the length of a shot.
 
     A bar ends where a whole line of content begins. Something bright before a dark background begins
     with a few pixels, and nothing is cut off.
     """
-    lit = brightest > _DARK
-    return _between_bars(lit.mean(axis=1)), _between_bars(lit.mean(axis=0))
+    lit, level = brightest > _DARK, brightest.astype(np.float64)
+    top, bottom = _between_bars(lit.mean(axis=1), level.mean(axis=1))
+    left, right = _between_bars(lit.mean(axis=0), level.mean(axis=0))
+    return top, bottom, left, right
 
 
-def _between_bars(lit: NDArray[np.float64]) -> slice:
-    """The range of lines between two bars, by the share of each line that is lit."""
-    start, end = _bar_lines(lit), len(lit) - _bar_lines(lit[::-1])
-    return slice(start, end)
+def _between_bars(lit: NDArray[np.float64], level: NDArray[np.float64]) -> tuple[float, float]:
+    """(start, end) between two bars of about one width, in shares, by the share of each line that is lit."""
+    before, after = _bar_lines(lit, level), _bar_lines(lit[::-1], level[::-1])
+    if abs(before - after) > _UNEVEN:
+        return 0.0, 1.0
+    return before / len(lit), 1 - after / len(lit)
 
 
-def _bar_lines(lit: NDArray[np.float64]) -> int:
-    """How many of the first lines are a bar, with the line at its edge that may be a mixture."""
+def _bar_lines(lit: NDArray[np.float64], level: NDArray[np.float64]) -> float:
+    """How many of the first lines are a bar; the line at its edge counts by how dark it is."""
     dark = int(np.argmax(lit > _BAR_LINE))
     if not 0 < dark <= _MAX_BAR * len(lit):
-        return 0
-    content = int(np.argmax(lit >= _FULL_LINE))
-    return content + 1 if dark <= content <= dark + 2 else 0
+        return 0.0
+    full = int(np.argmax(lit >= _FULL_LINE))
+    if not dark <= full <= dark + 2:
+        return 0.0
+    black, content = level[0], level[full + 2]
+    mixed = level[dark - 1 : full + 2]
+    return dark - 1 + float(np.clip((content - mixed) / max(1.0, content - black), 0, 1).sum())
 
 
-def cells(luma: Picture, chroma: Picture, box: tuple[slice, slice]) -> NDArray[np.uint8]:
-    """The print of one mean picture: luma [64, 64] and CrCb [16, 16, 2] inside `box` (of the luma)."""
-    rows, columns = (slice(s.start // 4, max(s.start // 4 + 1, -(-s.stop // 4))) for s in box)
-    bright = _shrink(luma[box], LUMA_SIDE)
-    colour = _shrink(chroma[rows, columns], CHROMA_SIDE)
-    return np.concatenate([bright.ravel(), colour[..., 0].ravel(), colour[..., 1].ravel()])
+def cells(luma: Picture, chroma: Picture, box: Box) -> NDArray[np.uint8]:
+    """The print of one mean picture: luma [64, 64] and CrCb [16, 16, 2] inside `box`."""
+    top, bottom, left, right = box
+    bright = means(top, bottom, _SIDE, LUMA_SIDE) @ luma @ means(left, right, _SIDE, LUMA_SIDE).T
+    rows, columns = means(top, bottom, _CHROMA, CHROMA_SIDE), means(left, right, _CHROMA, CHROMA_SIDE)
+    colours = [rows @ chroma[..., plane] @ columns.T for plane in (0, 1)]
+    return np.asarray(np.rint(np.concatenate([bright.ravel(), *(colour.ravel() for colour in colours)])), np.uint8)
+
+
+@lru_cache(maxsize=1024)
+def means(low: float, high: float, pixels: int, count: int) -> NDArray[np.float32]:
+    """The [count, pixels] matrix that takes the means of `count` equal cells between two shares of a line."""
+    edges, pixel = np.linspace(low * pixels, high * pixels, count + 1), np.arange(pixels)
+    cover = np.clip(np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel), 0, 1)
+    return np.asarray(cover / cover.sum(axis=1, keepdims=True), np.float32)
 
 
 def _shrink(picture: Picture, side: int) -> Picture:

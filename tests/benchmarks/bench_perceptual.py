@@ -33,7 +33,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from planted_prints import Planted, plant
 from pyarrow import feather
-from world_copies import copies_of_the_world
+from world_copies import copies_of_the_world, has_original
 
 from filters.perceptual.matching import Limits, find_match
 from filters.perceptual.prints import Prints
@@ -112,11 +112,12 @@ def by_transformation(videos: int) -> list[dict[str, object]]:
     nothing = rows.slice(0, 0).select(["key", *Perceptual.remembers])
     drops = {row.key: row.detail for row in Perceptual().compute(rows, nothing) if isinstance(row, Drop)}
     of = {fact.key: fact for fact in facts}
+    partners = {key for lost, detail in drops.items() for key in (lost, detail["duplicate_of"])}
     table = []
     for name in dict.fromkeys(fact.transformation for fact in facts if fact.transformation):
-        copies = [fact for fact in facts if fact.transformation == name]
-        right = [c for c in copies if c.key in drops and of[drops[c.key]["duplicate_of"]].video == c.video]
-        table.append({"transformation": name, "clips": len(copies), "recall": round(len(right) / len(copies), 4)})
+        copies = [fact for fact in facts if fact.transformation == name and has_original(fact, facts)]
+        found = sum(fact.key in partners for fact in copies)
+        table.append({"transformation": name, "clips": len(copies), "recall": round(found / len(copies), 4)})
     wrong = [key for key, detail in drops.items() if of[key].video != of[detail["duplicate_of"]].video]
     return [*table, {"transformation": "all", "clips": len(facts), "drops": len(drops), "wrong_drops": len(wrong)}]
 

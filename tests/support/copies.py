@@ -70,7 +70,7 @@ COPIES: Mapping[str, Copy] = MappingProxyType(
     {
         "re-encode": Copy(crf=38),
         "re-encode vp9": Copy(crf=45, codec="libvpx-vp9"),
-        "rescale": Copy(each(lambda p: scaled(p, 0.4, 0.4))),
+        "rescale": Copy(each(lambda p: scaled(p, 0.7, 0.7))),
         "stretch": Copy(each(lambda p: scaled(p, 0.75, 1.0))),
         "trim start": Copy(lambda frames, fps: frames[round(1.3 * fps) :]),
         "trim end": Copy(lambda frames, fps: frames[: -round(1.7 * fps)]),

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from infra.media.fingerprint import LUMA_SIDE, PRINT_BYTES, PRINTS_PER_S
+from infra.media.fingerprint import LUMA_SIDE, PRINT_BYTES, PRINTS_PER_S, means
 
 KINDS = ("re-encode", "trim", "brightness", "mirror", "shift", "speed 1.04", "crop to 70% width")
 _CLIPS_A_SCENE = 12  # among those that share one, on average
@@ -40,17 +40,9 @@ def _pictures(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
     return (pictures / pictures.std(axis=(1, 2), keepdims=True)).astype(np.float32).reshape(count, -1)
 
 
-def _reading(low: float, high: float, side: int) -> NDArray[np.float32]:
-    """The matrix that means 8 equal cells between two places of a line of `side` pixels."""
-    edges, pixel = np.linspace(low * side, high * side, LUMA_SIDE + 1), np.arange(side)
-    cover = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
-    cover = np.clip(cover, 0, 1)
-    return (cover / cover.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-_CELLS = np.kron(_reading(0, 1, _SIDE), _reading(0, 1, _SIDE)).T
-_MIRRORED = np.kron(_reading(0, 1, _SIDE), _reading(0, 1, _SIDE)[::-1]).T
-_CROPPED = np.kron(_reading(0, 1, _SIDE), _reading(0.15, 0.85, _SIDE)).T
+_CELLS = np.kron(means(0, 1, _SIDE, LUMA_SIDE), means(0, 1, _SIDE, LUMA_SIDE)).T
+_MIRRORED = np.kron(means(0, 1, _SIDE, LUMA_SIDE), means(0, 1, _SIDE, LUMA_SIDE)[::-1]).T
+_CROPPED = np.kron(means(0, 1, _SIDE, LUMA_SIDE), means(0.15, 0.85, _SIDE, LUMA_SIDE)).T
 
 
 @dataclass(frozen=True)
