@@ -43,7 +43,7 @@ class Keyed:
 
     signs: Signs
     print_of: NDArray[np.uint32]
-    is_short: NDArray[np.bool_]  # whole views of short clips
+    is_short: NDArray[np.bool_]  # of short clips, which have few prints to be found by
     edges: tuple[int, ...]  # of the views
 
     def of_view(self, view: int) -> range:
@@ -66,7 +66,9 @@ def _flips(view: int) -> range:
     return range(2 if view else 4)
 
 
-_MORE_FLIPS = range(4, 2**WEAK)  # of short clips, which have few prints to be found by
+def _more_flips(view: int) -> range:
+    """Further ways for short clips: all of the whole picture, in crops those of the two weakest."""
+    return range(2, 4) if view else range(4, 2**WEAK)
 
 
 def keyed_prints(prints: Prints, clip_of: NDArray[np.uint32], views: Sequence[View]) -> Keyed:
@@ -74,8 +76,7 @@ def keyed_prints(prints: Prints, clip_of: NDArray[np.uint32], views: Sequence[Vi
     lengths = np.diff(prints.starts)
     counts = [int((-(-lengths // _every(v))).sum()) for v in range(len(views))]
     edges = tuple(int(edge) for edge in np.cumsum([0, *counts]))
-    is_short = np.repeat(lengths <= _SHORT, lengths)
-    keyed = Keyed(np.empty(edges[-1], SIGNS_TYPE), np.empty(edges[-1], np.uint32), is_short, edges)
+    keyed = Keyed(np.empty(edges[-1], SIGNS_TYPE), np.empty(edges[-1], np.uint32), np.empty(edges[-1], np.bool_), edges)
     for v, view in enumerate(views):
         at = edges[v]
         for first, piece in prints.pieces(_PIECE):
@@ -83,6 +84,7 @@ def keyed_prints(prints: Prints, clip_of: NDArray[np.uint32], views: Sequence[Vi
             taken = np.flatnonzero(in_clip % _every(v) == 0)
             keyed.signs[at : at + len(taken)] = signs(piece[taken], view)
             keyed.print_of[at : at + len(taken)] = first + taken
+            keyed.is_short[at : at + len(taken)] = lengths[clip_of[first + taken]] <= _SHORT
             at += len(taken)
     return keyed
 
@@ -98,7 +100,7 @@ def sorted_entries(keyed: Keyed, clip_of: NDArray[np.uint32]) -> Iterator[tuple[
     widths = (min(FINE_BITS, 64 - KEY_BITS - id_bits), id_bits)
     for share in _shares(keyed, parts):
         entries = np.concatenate(
-            [numbers for part in parts for v in part.views for numbers in _packed(keyed, part, v, share, widths)]
+            [numbers for part in parts for v in keyed.views for numbers in _packed(keyed, part, v, share, widths)]
         )
         entries.sort()
         yield entries, *widths
@@ -110,7 +112,6 @@ class _Part:
 
     keys: NDArray[np.uint8]
     mirrored: bool
-    views: range
 
 
 def _later_part(keyed: Keyed, clip_of: NDArray[np.uint32], mirrored: bool, is_flipped: bool) -> _Part:
@@ -125,16 +126,16 @@ def _later_part(keyed: Keyed, clip_of: NDArray[np.uint32], mirrored: bool, is_fl
             usable = _has_way(keyed.signs[now], mirrored)
             usable &= clip_of[keyed.print_of[now]] == clip_of[keyed.print_of[then]]
             keys[now] = np.where(usable, then_key(keyed.signs[then], mirrored, is_flipped), _NO_KEY)
-    return _Part(keys, mirrored, keyed.views)
+    return _Part(keys, mirrored)
 
 
 def _further_part(keyed: Keyed, mirrored: bool) -> _Part:
-    """Keys that come from the print itself, of whole pictures of short clips."""
+    """Keys that come from the print itself, of short clips."""
     keys = np.full(keyed.edges[-1], _NO_KEY, np.uint8)
     short = np.flatnonzero(keyed.is_short)
     now = keyed.signs[short]
     keys[short] = np.where(_has_way(now, mirrored), further_key(now, mirrored), _NO_KEY)
-    return _Part(keys, mirrored, range(1))
+    return _Part(keys, mirrored)
 
 
 def _has_way(made: Signs, mirrored: bool) -> NDArray[np.bool_]:
@@ -145,11 +146,13 @@ def _shares(keyed: Keyed, parts: Sequence[_Part]) -> Iterator[tuple[int, int]]:
     """Ranges of the second parts of keys with about as many entries as are sorted at once."""
     count = np.zeros(_NO_KEY + 1, np.int64)
     for part in parts:
-        for v in part.views:
-            for at in range(keyed.edges[v], keyed.edges[v + 1], _PIECE):
-                keys = part.keys[at : min(at + _PIECE, keyed.edges[v + 1])]
+        for v in keyed.views:
+            places = keyed.of_view(v)
+            for at in range(places.start, places.stop, _PIECE):
+                piece = slice(at, min(at + _PIECE, places.stop))
+                keys, short = part.keys[piece], keyed.is_short[piece]
                 count += np.bincount(keys, minlength=_NO_KEY + 1) * len(_flips(v))
-        count += np.bincount(part.keys[: keyed.edges[1]][keyed.is_short], minlength=_NO_KEY + 1) * len(_MORE_FLIPS)
+                count += np.bincount(keys[short], minlength=_NO_KEY + 1) * len(_more_flips(v))
     low, entries = 0, 0
     for value in range(_NO_KEY):
         if entries and entries + count[value] > _ENTRIES:
@@ -167,10 +170,9 @@ def _packed(
     place = np.flatnonzero((keys >= share[0]) & (keys < share[1])) + keyed.edges[view]
     for flips in _flips(view):
         yield _numbers(keyed, part, place, flips, widths)
-    if not view:
-        short = place[keyed.is_short[place]]
-        for flips in _MORE_FLIPS:
-            yield _numbers(keyed, part, short, flips, widths)
+    short = place[keyed.is_short[place]]
+    for flips in _more_flips(view):
+        yield _numbers(keyed, part, short, flips, widths)
 
 
 def _numbers(
