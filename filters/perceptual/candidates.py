@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from filters.perceptual.prints import Prints
 _PIECE = 1 << 14  # pairs of prints at once
 _STAY = 4  # entries of one key and clip that are kept
 _NEIGHBOURS = 10  # entries of one key that each entry is paired with
-_MAX_UNLIKE = 16  # of the signs
+_MAX_UNLIKE = 11  # of the signs
 _MIN_ALIKE = 0.9  # correlation of the two prints
 _BESIDE = (-4, -2, 2, 4)  # prints away, where what changes is looked at
 _MIN_CHANGE = 1.2  # grey levels; what changes less is not compared
@@ -42,16 +43,22 @@ def find_candidates(prints: Prints, group: NDArray[np.int8], cropped: bool) -> C
     if prints.count:
         clip_of = prints.clip_of()
         keyed = keyed_prints(prints, clip_of, VIEWS if cropped else VIEWS[:1])
-        for i, j in _hits(keyed, clip_of, group):
-            found.append(_alike(prints, clip_of, keyed, i, j))
+        for hits in _hits(keyed, clip_of, group):
+            found.append(_alike(prints, clip_of, keyed, hits))
     pairs = _unique(np.concatenate(found))
     return Candidates(pairs[:, 0], pairs[:, 1], pairs[:, 2])
 
 
-def _hits(
-    keyed: Keyed, clip_of: NDArray[np.uint32], group: NDArray[np.int8]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Entries that have a key in common and few unlike signs, of two clips; the first is of the earlier view."""
+@dataclass(frozen=True)
+class _Hits:
+    """Pairs of entries that have a key in common and few unlike signs, of two clips; all [hits]."""
+
+    whole: NDArray[np.int64]  # the place of an entry of a whole picture
+    view: NDArray[np.int64]  # and of one of any view
+    in_mirror: NDArray[np.bool_]  # whether one of them is seen in the mirror
+
+
+def _hits(keyed: Keyed, clip_of: NDArray[np.uint32], group: NDArray[np.int8]) -> Iterator[_Hits]:
     for entries, fine_bits, id_bits in sorted_entries(keyed, clip_of):
         yield from _neighbours(keyed, clip_of, group, entries, (fine_bits, id_bits))
 
@@ -62,8 +69,8 @@ def _neighbours(
     group: NDArray[np.int8],
     entries: NDArray[np.uint64],
     widths: tuple[int, int],
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Pairs of neighbours among sorted entries."""
+) -> Iterator[_Hits]:
+    """Pairs of neighbours among sorted entries, each once, though more than one of their keys may be the same."""
     fine_bits, id_bits = widths
     key = (entries >> np.uint64(fine_bits + id_bits)).astype(np.uint32)
     shared = np.zeros(len(key), bool)
@@ -77,31 +84,27 @@ def _neighbours(
     again[_STAY:] = (key[_STAY:] == key[:-_STAY]) & (clip[_STAY:] == clip[:-_STAY])
     key, place, clip, mirrored = key[~again], place[~again], clip[~again], mirrored[~again]
     for step in range(1, _NEIGHBOURS + 1):
-        pair = (key[step:] == key[:-step]) & (clip[step:] != clip[:-step])
-        at = np.flatnonzero(pair)
+        at = np.flatnonzero((key[step:] == key[:-step]) & (clip[step:] != clip[:-step]))
         one, other = group[clip[at]], group[clip[at + step]]
         at = at[(one == 0) | (one != other)]
         i, j, in_mirror = place[at], place[at + step], mirrored[at] != mirrored[at + step]
         near = unlike(keyed.signs[i], keyed.signs[j], in_mirror) <= _MAX_UNLIKE
-        i, j = i[near], j[near]
-        one_is_whole = np.minimum(i, j) < keyed.edges[1]  # parts are looked for in whole pictures only
-        i, j = np.minimum(i, j)[one_is_whole], np.maximum(i, j)[one_is_whole]
-        both = np.unique(i << 32 | j)  # each only once, though more than one of their keys may be the same
-        yield both >> 32, both & 0xFFFFFFFF
+        near &= np.minimum(i, j) < keyed.edges[1]  # parts are looked for in whole pictures only
+        i, j, in_mirror = i[near], j[near], in_mirror[near]
+        both = np.unique((np.minimum(i, j) << 32 | np.maximum(i, j)) << 1 | in_mirror)
+        yield _Hits(both >> 33, both >> 1 & 0xFFFFFFFF, (both & 1).astype(bool))
 
 
-def _alike(
-    prints: Prints, clip_of: NDArray[np.uint32], keyed: Keyed, i: NDArray[np.int64], j: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """(whole, copy, view) of those hits whose two prints look alike; `i` are whole pictures, `j` views."""
-    view = np.searchsorted(keyed.edges, j, side="right") - 1
+def _alike(prints: Prints, clip_of: NDArray[np.uint32], keyed: Keyed, hits: _Hits) -> NDArray[np.int64]:
+    """(whole, copy, view) of those hits whose two prints look alike."""
+    of_view = np.searchsorted(keyed.edges, hits.view, side="right") - 1
     found = [np.zeros((0, 3), np.int64)]
-    for v in keyed.views:
-        of_view = np.flatnonzero(view == v)
-        for at in range(0, len(of_view), _PIECE):
-            some = of_view[at : at + _PIECE]
-            copy, whole = (keyed.print_of[entries[some]].astype(np.int64) for entries in (i, j))
-            good = _show_the_same(prints, clip_of, whole, copy, VIEWS[v])
+    for v, mirrored in product(keyed.views, (False, True)):
+        of_kind = np.flatnonzero((of_view == v) & (hits.in_mirror == mirrored))
+        for at in range(0, len(of_kind), _PIECE):
+            some = of_kind[at : at + _PIECE]
+            copy, whole = (keyed.print_of[entries[some]].astype(np.int64) for entries in (hits.whole, hits.view))
+            good = _show_the_same(prints, clip_of, whole, copy, replace(VIEWS[v], mirrored=mirrored))
             a, b = clip_of[whole[good]].astype(np.int64), clip_of[copy[good]].astype(np.int64)
             if v == 0:
                 a, b = np.minimum(a, b), np.maximum(a, b)
@@ -116,20 +119,18 @@ def _show_the_same(
 
     Clips from one studio look alike all the time; what moves tells them apart.
     """
-    good = np.zeros(len(whole), bool)
     now = prints.take(whole), prints.take(copy)
-    for mirrored in (False, True):
-        seen = replace(view, mirrored=mirrored)
-        alike = np.flatnonzero((_correlation(*comparable(*now, seen)) >= _MIN_ALIKE) & ~good)
-        x, y = comparable(now[0][alike], now[1][alike], seen)
-        xx, yy, xy = (np.zeros(len(alike), np.float32) for _ in range(3))
-        for step in _BESIDE:
-            beside = comparable(*_beside(prints, clip_of, whole[alike], copy[alike], step), seen)
-            dx, dy = beside[0] - x, beside[1] - y
-            for total, u, v in ((xx, dx, dx), (yy, dy, dy), (xy, dx, dy)):
-                total += np.einsum("ij,ij->i", u, v)
-        moves = xx + yy > _MIN_CHANGE**2 * len(_BESIDE) * x.shape[1]
-        good[alike] = ~moves | (xy >= _MIN_CHANGE_ALIKE * np.sqrt(xx * yy))
+    good = _correlation(*comparable(*now, view)) >= _MIN_ALIKE
+    alike = np.flatnonzero(good)
+    x, y = comparable(now[0][alike], now[1][alike], view)
+    xx, yy, xy = (np.zeros(len(alike), np.float32) for _ in range(3))
+    for step in _BESIDE:
+        beside = comparable(*_beside(prints, clip_of, whole[alike], copy[alike], step), view)
+        dx, dy = beside[0] - x, beside[1] - y
+        for total, u, v in ((xx, dx, dx), (yy, dy, dy), (xy, dx, dy)):
+            total += np.einsum("ij,ij->i", u, v)
+    moves = xx + yy > _MIN_CHANGE**2 * len(_BESIDE) * x.shape[1]
+    good[alike] = ~moves | (xy >= _MIN_CHANGE_ALIKE * np.sqrt(xx * yy))
     return good
 
 

@@ -41,8 +41,11 @@ def comparable(whole: NDArray[np.uint8], copy: NDArray[np.uint8], view: View) ->
     They are the whole's own cells, those that lie inside the view; the copy, which shows them larger, is
     reduced to them. Nothing is ever enlarged, so nothing has to be guessed.
     """
-    pick, reduce = luma_matrices(view)
-    return luma(whole) @ pick.T, luma(copy) @ reduce.T
+    if view.is_crop:
+        pick, reduce = luma_matrices(view)
+        return luma(whole) @ pick.T, luma(copy) @ reduce.T
+    a, b = luma(whole), luma(copy)
+    return a, b.reshape(-1, LUMA_SIDE, LUMA_SIDE)[..., ::-1].reshape(b.shape) if view.mirrored else b
 
 
 def comparable_chroma(whole: NDArray[np.uint8], copy: NDArray[np.uint8], view: View) -> tuple[Cells, Cells]:

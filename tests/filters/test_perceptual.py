@@ -221,10 +221,7 @@ SURE = ("re-encode", "rescale", "trim start", "trim end", "letterbox", "pillarbo
 
 @pytest.mark.slow
 def test_copies_in_the_sample_world(tmp_path: Path) -> None:
-    """The benchmark of 300 videos in small: whole precision, and recall of what must be found.
-
-    Missed are the copies of two videos whose pictures are plain to the eye that sees no colours (3 of 18).
-    """
+    """The benchmark of 300 videos in small: whole precision, and recall of what must be found."""
     rows, facts = copies_of_the_world(tmp_path, 2 * len(COPIES))
     of = {fact.key: fact for fact in facts}
     found = drops(rows)
