@@ -14,7 +14,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from service import wait_until_gone
+from world_copies import add_copies
 
+from infra.lake import dropped, open_tables
 from infra.sample_world.write import write_world
 from shards.manifest import load_manifest, verify
 
@@ -22,12 +24,20 @@ pytestmark = pytest.mark.slow
 
 VIDEOS = 14
 KILLS = 6
+COPIES = ("re-encode", "mirror", "brighter")  # of the first videos, in other units than they
 SETTINGS = ("--set", "layout.shard_pairs=8", "--set", "layout.val_share=0.3")
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_world(str(tmp_path_factory.mktemp("world")), VIDEOS, seed=3)
+    return write_videos(tmp_path_factory.mktemp("world"), VIDEOS)
+
+
+def write_videos(folder: Path, count: int) -> str:
+    """Videos of the sample world and copies of some; returns their manifest."""
+    manifest = write_world(str(folder), count, seed=3)
+    add_copies(Path(manifest), 3, COPIES)
+    return manifest
 
 
 class Runs:
@@ -87,6 +97,10 @@ def uninterrupted(world: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     manifest = Runs(world, folder / "lake", folder / "prefect").finish()
     verify(str(manifest))
+    with open_tables(str(folder / "lake")) as tables:
+        lost = dropped(tables, "perceptual")
+    copies = {Path(row["source"]).name for row in lost if row["reason"] == "near_duplicate"}
+    assert copies == {f"copy-{video}.mp4" for video in range(len(COPIES))}
     return manifest
 
 
@@ -134,7 +148,7 @@ def test_one_worker_makes_the_same_release(world: str, uninterrupted: Path, tmp_
 def test_a_change_redoes_only_what_follows(world: str, uninterrupted: Path, tmp_path: Path) -> None:
     """Two more videos add work for themselves; new caption settings redo captions and what follows."""
     lake = uninterrupted.parents[2]
-    runs = Runs(write_world(str(Path(world).parent), VIDEOS + 2, seed=3), lake, tmp_path / "prefect")
+    runs = Runs(write_videos(Path(world).parent, VIDEOS + 2), lake, tmp_path / "prefect")
     before = runs.parts()
     more = runs.finish()
     added = runs.parts().keys() - before.keys()

@@ -25,6 +25,16 @@ class Fact(NamedTuple):
     video_s: float  # length of the file
 
 
+def add_copies(manifest: Path, seed: int, names: Sequence[str]) -> None:
+    """Copies of the first videos of a written world beside them, one of each transformation, at the manifest's end."""
+    for video, name in enumerate(names):
+        spec, path = draw_world(seed, video), manifest.parent / f"copy-{video}.mp4"
+        if not path.exists():
+            write_copy(path, name, list(render(spec)), spec.fps)
+        with manifest.open("a") as lines:
+            lines.write(f"{path.name},\n")
+
+
 def table(rows: Sequence[Row]) -> pa.Table:
     """Clips as the stage is given them: sorted by key."""
     names = ("key", *Perceptual.needs)

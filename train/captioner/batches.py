@@ -26,8 +26,15 @@ from train.captioner.sights import ANSWERS, Glance, sights
 from train.inputs import SPECIAL_TOKENS, encode_text
 from train.pixels import PATCH, TEMPORAL, Patches, patchify, unpatchify
 
-_KINDS: Final[dict[Kind, int]] = {"video_captions": 55, "frame_captions": 20, "image_query": 10, "video_query": 15}
+# Shares of batches by the kinds of their requests. Queries are told apart by the task's word alone; learnt in batches
+# of their own, the kind that came last was written for both (7 of 8 image queries, seen once).
+_GROUPS: Final[dict[tuple[Kind, ...], int]] = {
+    ("video_captions",): 55,
+    ("frame_captions",): 20,
+    ("image_query", "video_query"): 25,
+}
 _REST_SHARE: Final = {False: 0.15, True: 0.8}  # of batches whose texts go on after the task's word, by is_whole
+_WEAK_SHARE: Final = 0.5  # of realistic texts that quote a weak caption: rectified ones are often empty
 _MOST_NOISE: Final = 120  # tokens
 _END: Final = '."'  # of a field
 
@@ -90,15 +97,16 @@ class Lessons:
     def chats(self, is_whole: bool) -> tuple[list[Chat], Tensor]:
         """The next batch of whole answers, or of their beginnings up to the end of the first sentence, and sights.
 
-        All are of one kind: they are padded to one length. Of reference clips nothing is asked.
+        All are of one kind, or of kinds that are about as long: they are padded to one length. Of reference clips
+        nothing is asked.
         """
         has_rest = self.random.random() < _REST_SHARE[is_whole]
         rest = self.random.choice(("realistic", "realistic", "noise")) if has_rest else ""
-        [kind] = self.random.choices(list(_KINDS), list(_KINDS.values()))
-        order = self.references if kind == "video_query" else self.order
-        scenes = [self.scenes[next(order)] for _ in range((self.size + 1) // 2 if is_whole else self.size)]
-        seen = [part for scene in scenes for part in _asked(scene, kind)]
-        return [self._chat(scene, kind, rest, is_whole) for scene in scenes], torch.cat(seen)
+        [group] = self.random.choices(list(_GROUPS), list(_GROUPS.values()))
+        kinds = [self.random.choice(group) for _ in range((self.size + 1) // 2 if is_whole else self.size)]
+        asked = [(next(self.references if kind == "video_query" else self.order), kind) for kind in kinds]
+        seen = [part for scene, kind in asked for part in _asked(self.scenes[scene], kind)]
+        return [self._chat(self.scenes[scene], kind, rest, is_whole) for scene, kind in asked], torch.cat(seen)
 
     def _chat(self, scene: Scene, kind: Kind, rest: str, is_whole: bool) -> Chat:
         clip_id = f"{self.random.getrandbits(64):016x}"[: 16 if is_whole else 4]
@@ -111,7 +119,8 @@ class Lessons:
     def _text(self, kind: Kind, rest: str, clip_id: str) -> tuple[int, ...]:
         """The request's text as tokens; weak captions are of another clip, so that nothing is learnt from them."""
         if rest == "realistic":
-            weak = self.random.choice(self.scenes).view.spec.weak_caption
+            quotes = self.random.random() < _WEAK_SHARE
+            weak = self.random.choice(self.scenes).view.spec.weak_caption if quotes else ""
             return encode_text(self.tokenizer, task_text(kind, realistic_rest(self.random, kind, clip_id, weak)))
         noise = self.random.choices(self.words, k=self.random.randrange(_MOST_NOISE)) if rest == "noise" else ()
         return (*encode_text(self.tokenizer, task_text(kind)), *noise)

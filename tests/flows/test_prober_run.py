@@ -1,0 +1,76 @@
+"""A model trained on one lake's release judges the clips and captions of another lake's run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.lake import dropped, open_tables
+from infra.sample_world.write import write_world
+from infra.stage import Row
+from shards.manifest import verify
+
+pytestmark = pytest.mark.slow
+
+VIDEOS = 14
+
+
+def uvr(*arguments: str) -> str:
+    """What a command prints; it must succeed."""
+    command = [sys.executable, "-m", "flows.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def run(folder: Path, seed: int, *settings: str) -> Path:
+    """`uvr run` over a world in a folder of its own; returns the manifest."""
+    videos = write_world(str(folder / "videos"), VIDEOS, seed=seed)
+    return Path(uvr("run", "--videos", videos, "--lake", str(folder / "lake"), *settings).splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake whose clips a model judged that a release of other videos had taught."""
+    taught, judged = (tmp_path_factory.mktemp(name) for name in ("taught", "judged"))
+    model = taught / "model"
+    uvr("train", "--release", str(run(taught, 31)), "--out", str(model), "--set", "train.epochs=2")
+    settings = (f"embed.prober={model}", "semantic.min_cosine=0.98", "consistency.shuffled_quantile=0.3")
+    manifest = run(judged, 32, *(word for setting in settings for word in ("--set", setting)))
+    verify(str(manifest))
+    return judged / "lake"
+
+
+def rows(lake: Path, query: str) -> list[Row]:
+    with open_tables(str(lake)) as tables:
+        return tables.query(query)
+
+
+def test_nothing_is_lost(lake: Path) -> None:
+    stages = {stage["stage"]: stage for stage in json.loads(uvr("status", "--lake", str(lake), "--json"))["stages"]}
+    assert {"embed", "semantic", "consistency"} <= stages.keys()
+    for stage in stages.values():
+        assert stage["pending"] == stage["quarantined"] == 0
+    assert stages["semantic"]["in"] == stages["semantic"]["out"] + stages["semantic"]["dropped"]
+    assert stages["consistency"]["in"] == stages["consistency"]["out"] + stages["consistency"]["dropped"]
+
+
+def test_what_stays_was_judged_by_the_model(lake: Path) -> None:
+    kept = rows(lake, "SELECT semantic_checked, consistency, consistency_threshold FROM out_consistency")
+    assert len(kept) >= VIDEOS
+    assert all(row["semantic_checked"] and row["consistency"] >= row["consistency_threshold"] for row in kept)
+    assert len({row["consistency"] for row in kept}) > len(kept) / 2, "a model that has learnt nothing"
+
+
+def test_what_is_dropped_tells_why(lake: Path) -> None:
+    kept = {row["key"] for row in rows(lake, "SELECT key FROM out_semantic")}
+    with open_tables(str(lake)) as tables:
+        twins, wrong = (dropped(tables, stage) for stage in ("semantic", "consistency"))
+    for detail in (row["detail"] for row in twins):
+        assert detail["cosine"] >= detail["min_cosine"] == 0.98
+        assert detail["duplicate_of"] in kept
+    for detail in (row["detail"] for row in wrong):
+        assert detail["cosine"] < detail["threshold"] == detail["shuffled_cosine"]
+        assert detail["shuffled_pairs"] >= 20
