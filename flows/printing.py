@@ -12,6 +12,7 @@ from rich.table import Table
 
 from eval.promotion import points
 from eval.verdict import Verdict
+from flows.decontamination import in_words
 from infra import lake as lakes
 from infra.store import Store
 from infra.tables import Counts
@@ -45,7 +46,10 @@ def print_release(lake: str, manifest: str) -> None:
     if run.quarantined:
         listed = ", ".join(f"{count} {reason}" for reason, count in run.quarantined.items())
         print(f"quarantined: {listed} (see `uvr quarantine --lake {lake}`)")
-    if missing := manifests.load_manifest(manifest).facts["shortage"]:
+    facts = manifests.load_manifest(manifest).facts
+    for line in in_words(facts.get("decontamination", [])):
+        print(f"evaluation set {line}")
+    if missing := facts["shortage"]:
         tasks = ", ".join(f"{task} {count}" for task, count in missing.items())
         print(f"shortage: the clips could not fill the quotas by {tasks} pairs")
     from shards.contact_sheet import ensure_contact_sheet  # decoders take a while to load

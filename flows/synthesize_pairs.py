@@ -11,6 +11,7 @@ from typing import Any
 from prefect import flow
 
 from flows.artifacts import LiveProgress, show_lake, show_links, show_release
+from flows.decontamination import decontamination
 from flows.events import announce_release
 from flows.printing import say
 from flows.recipe import Recipe, read_recipe
@@ -123,6 +124,7 @@ def _publish(run: Run, recipe: Recipe, stages: Sequence[Stage], counts: Sequence
         "funnel": [_without_cost(stage) for stage in counts],
         "quotas": wanted,
         "shortage": shortage(wanted, made),
+        "decontamination": decontamination(run.tables),
     }
     packs = run.tables.query("SELECT * FROM out_pack ORDER BY key")
     return publish(run.store, run.lease, packs, facts, partial(remember, run.tables, stages, run.releases))

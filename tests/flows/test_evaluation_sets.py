@@ -15,6 +15,7 @@ from infra.errors import UsageError
 from infra.lake import dropped
 from infra.sample_world.write import write_world
 from infra.tables import chain_links
+from shards.manifest import load_manifest
 from synth.ingest import list_sources
 
 SAID = "a large purple star goes round and round above a quiet green field while the camera slowly zooms out"
@@ -79,6 +80,21 @@ def test_clips_that_an_evaluation_set_shows_are_dropped(index: Path, world: Path
         assert row["detail"]["kind"] == "same bytes"
     assert len(left) >= 3
     assert not left & held
+
+
+def test_a_release_tells_what_each_set_cost_it(index: Path, world: Path) -> None:
+    lake = str(world / "released")
+    command = [sys.executable, "-m", "flows.cli", "run", "--videos", str(world / "videos"), "--lake", lake]
+    done = subprocess.run(
+        [*command, "--set", f'evaluation.sets=["{index}"]'], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    facts = load_manifest(done.stdout.splitlines()[-1]).facts
+    [row] = facts["decontamination"]
+    clips = next(stage for stage in facts["funnel"] if stage["name"] == "decontaminate")["dropped"]
+    expected = {"evaluation_set": "held", "stage": "decontaminate", "kind": "same bytes", "clips": clips, "items": 2}
+    assert row == expected
+    assert f"evaluation set held: {clips} clips removed ({clips} same bytes)" in done.stdout
 
 
 def test_what_a_recipe_does_not_check_is_said(index: Path) -> None:
