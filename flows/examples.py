@@ -155,7 +155,8 @@ def _title(row: Row) -> str:
 
 
 def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A number to four places; of a path or URL the last part, the whole stands in `uvr dropped`."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value).rsplit("/", 1)[-1]
 
 
 def _columns(tables: Tables, view: str) -> list[str]:
