@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,18 +46,19 @@ def files_below(folder: Path) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def planned(world: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """`uvr plan --json` as a user calls it, and what it must leave alone."""
-    folder, temporary = Path(world).parent, tmp_path_factory.mktemp("temporary")
-    before = files_below(folder)
+    folder, before = Path(world).parent, files_below(Path(world).parent)
     lake = tmp_path_factory.mktemp("somewhere") / "lake"
     options = ["--sample", str(SAMPLE), "--lake", str(lake), "--set", "prices.worker_hour=0.5", "--json"]
     command = [sys.executable, "-m", "flows.cli", "plan", "--videos", world, *options]
-    environment = {**os.environ, "TMPDIR": str(temporary)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as temporary:  # its name is short: Ray has sockets below it
+        environment = {**os.environ, "TMPDIR": temporary}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        left = list(Path(temporary).glob("uvr-plan-*"))
     assert done.returncode == 0, done.stderr
     assert "captions: " in done.stderr, "progress is shown"
     assert files_below(folder) == before
     assert not lake.exists()
-    assert not list(temporary.glob("uvr-plan-*"))
+    assert not left
     return json.loads(done.stdout)
 
 

@@ -175,8 +175,9 @@ def test_no_other_machine_can_reach_it(url: str) -> None:
 @pytest.mark.parametrize("victim", ["server", "VLLM::EngineCore"])
 def test_a_killed_server_comes_back_at_the_same_url(fleet: Fleet, url: str, victim: str) -> None:
     before = processes(url)
-    named = {process.cmdline()[0]: process for process in before[1:]} | {"server": before[0]}
-    named[victim].kill()
+    names = ["server", *(process.cmdline()[0] for process in before[1:])]
+    assert victim in names, names
+    before[names.index(victim)].kill()
     wait_for("the server's processes to end", lambda: not alive(before), 60)
     wait_for("the server", lambda: _is_healthy(url), 600)
     assert fleet.urls(connect) == (url,)
