@@ -114,6 +114,11 @@ def processes(url: str) -> list[psutil.Process]:
     return []
 
 
+def names(of: list[psutil.Process]) -> list[str]:
+    """The first one is the server; the others are called what they call themselves."""
+    return ["server", *(process.cmdline()[0] for process in of[1:])]
+
+
 def is_server(command: list[str]) -> bool:
     return "vllm.entrypoints.openai.api_server" in command and not any("guard.py" in word for word in command)
 
@@ -174,10 +179,9 @@ def test_no_other_machine_can_reach_it(url: str) -> None:
 
 @pytest.mark.parametrize("victim", ["server", "VLLM::EngineCore"])
 def test_a_killed_server_comes_back_at_the_same_url(fleet: Fleet, url: str, victim: str) -> None:
+    wait_for(f"{victim} by its name", lambda: victim in names(processes(url)), 60)  # it gives itself one
     before = processes(url)
-    names = ["server", *(process.cmdline()[0] for process in before[1:])]
-    assert victim in names, names
-    before[names.index(victim)].kill()
+    before[names(before).index(victim)].kill()
     wait_for("the server's processes to end", lambda: not alive(before), 60)
     wait_for("the server", lambda: _is_healthy(url), 600)
     assert fleet.urls(connect) == (url,)
