@@ -76,7 +76,7 @@ class Scan(RowStage):
     min_decoded_share: float = 0.5
 
     name: ClassVar[str] = "scan"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("source", "declared_frames", "duration_s")
     schema: ClassVar[pa.Schema] = pa.schema(
         [

@@ -43,8 +43,9 @@ def find_candidates(prints: Prints, group: NDArray[np.int8], cropped: bool) -> C
     if prints.count:
         clip_of = prints.clip_of()
         keyed = keyed_prints(prints, clip_of, VIEWS if cropped else VIEWS[:1])
-        for hits in _hits(keyed, clip_of, group):
-            found.append(_alike(prints, clip_of, keyed, hits))
+        for entries, *widths in sorted_entries(keyed, clip_of):
+            for hits in _neighbours(keyed, clip_of, group, entries, *widths):
+                found.append(_alike(prints, clip_of, keyed, hits))
     pairs = _unique(np.concatenate(found))
     return Candidates(pairs[:, 0], pairs[:, 1], pairs[:, 2])
 
@@ -58,20 +59,15 @@ class _Hits:
     in_mirror: NDArray[np.bool_]  # whether one of them is seen in the mirror
 
 
-def _hits(keyed: Keyed, clip_of: NDArray[np.uint32], group: NDArray[np.int8]) -> Iterator[_Hits]:
-    for entries, fine_bits, id_bits in sorted_entries(keyed, clip_of):
-        yield from _neighbours(keyed, clip_of, group, entries, (fine_bits, id_bits))
-
-
 def _neighbours(
     keyed: Keyed,
     clip_of: NDArray[np.uint32],
     group: NDArray[np.int8],
     entries: NDArray[np.uint64],
-    widths: tuple[int, int],
+    fine_bits: int,
+    id_bits: int,
 ) -> Iterator[_Hits]:
     """Pairs of neighbours among sorted entries, each once, though more than one of their keys may be the same."""
-    fine_bits, id_bits = widths
     key = (entries >> np.uint64(fine_bits + id_bits)).astype(np.uint32)
     shared = np.zeros(len(key), bool)
     shared[1:] = key[1:] == key[:-1]

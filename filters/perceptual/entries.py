@@ -1,6 +1,6 @@
 """The keys of all prints, sorted: entries that have a key in common become neighbours.
 
-Keys are sorted a share of the key space at a time, so that memory does not grow with their number.
+A print has many keys. They are made and sorted a share of the key space at a time, so that never all are held at once.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def keyed_prints(prints: Prints, clip_of: NDArray[np.uint32], views: Sequence[Vi
 
 
 def sorted_entries(keyed: Keyed, clip_of: NDArray[np.uint32]) -> Iterator[tuple[NDArray[np.uint64], int, int]]:
-    """All entries as numbers in order, a share of the keys at a time, with how many bits each lie above and below.
+    """All entries as sorted numbers, a share of the keys at a time, each with its bits for `fine` and for the entry.
 
     What a number is made of is told at `_numbers`.
     """

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 VIDEOS = 14
 KILLS = 6
-COPIES = ("re-encode", "mirror", "brighter")  # of the first videos, in other units than they
+COPIES = ("re-encode", "mirror", "brighter")  # of the first videos, listed after all others
 SETTINGS = ("--set", "layout.shard_pairs=8", "--set", "layout.val_share=0.3")
 
 

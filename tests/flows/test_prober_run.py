@@ -69,6 +69,8 @@ def test_what_is_dropped_tells_why(lake: Path) -> None:
     kept = {row["key"] for row in rows(lake, "SELECT key FROM out_semantic")}
     with open_tables(str(lake)) as tables:
         twins, wrong = (dropped(tables, stage) for stage in ("semantic", "consistency"))
+    assert twins
+    assert wrong
     for detail in (row["detail"] for row in twins):
         assert detail["cosine"] >= detail["min_cosine"] == 0.98
         assert detail["duplicate_of"] in kept

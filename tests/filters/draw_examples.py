@@ -1,6 +1,6 @@
 """The pictures of filters/README.md: what each filter drops of films with one fault each, beside what it keeps.
 
-    python tests/benchmarks/draw_filters.py --out filters/examples
+    python tests/filters/draw_examples.py --out filters/examples
 
 Films are of the sample world, their faults those of the filters' tests.
 """
