@@ -35,9 +35,10 @@ class Limits(Settings):
     max_change_distance: float = 0.15  # 1 - correlation of what moves, noise aside; those begin at 0.17
     max_crop_distance: float = 0.04  # of the pictures where one is cropped, which is known to a few percent only
     max_crop_change_distance: float = 0.1
-    min_change: float = 1.0  # grey levels: what changes less is still, and only the picture is compared
-    max_still_distance: float = 0.005  # of still pictures, which say less
+    min_change: float = 1.0  # grey levels: what changes less is still, says less and has to be nearer
+    max_still_distance: float = 0.005
     max_colour_distance: float = 8.0  # root mean square difference of chroma in levels
+    max_still_colour_distance: float = 1.5  # small things on one ground, of two colours, begin at 2.06; a copy had 0.44
     min_overlap: float = 0.5  # share of the shorter clip that both show
     mirrored: bool = True  # look for mirrored copies
     cropped: bool = True  # look for copies that lack parts of the picture
@@ -49,14 +50,16 @@ class Limits(Settings):
         """
         plain, calm = (_NOISE / max(1e-3, found.contrast)) ** 2, (_NOISE / max(1e-3, found.change)) ** 2
         if found.change < self.min_change:
-            return self.max_still_distance + plain, np.inf
+            return self.max_still_distance + plain, self.max_change_distance + calm
         if fitted:
             distance = self.max_crop_distance if view.area < _MOST_OF_IT else self.max_distance
             return distance + plain, min(self.max_crop_change_distance, found.change / _CROP_CHANGE) + calm
         return self.max_distance + plain, self.max_change_distance + calm
 
-    def colour_of(self, view: View) -> float:
+    def colour_of(self, view: View, found: Alignment) -> float:
         """The largest colour distance that makes a match; of a crop only the mean is compared, and must be nearer."""
+        if found.change < self.min_change:
+            return self.max_still_colour_distance
         return self.max_colour_distance / 2 if view.is_crop else self.max_colour_distance
 
 
@@ -185,7 +188,7 @@ def _judged(
         return None
     x, y = _on_each_other(*comparable_chroma(whole, copy, view), found)
     colour = float(np.sqrt(np.mean((x - y) ** 2)))
-    if colour > limits.colour_of(view):
+    if colour > limits.colour_of(view, found):
         return None
     share = found.overlap * max(1.0, found.speed) / min(len(whole), len(copy))
     return Match(found, view, fitted, whole_is_a, colour, min(1.0, share))

@@ -66,7 +66,9 @@ def describe(limits: Limits, match: Match, of_a: bool, lead_a_s: float = 0.0, le
         "distance": round(found.distance, 4),
         "max_distance": round(max_distance, 4),
         "colour_distance": round(match.colour_distance, 2),
-        "max_colour_distance": limits.colour_of(view),
+        "max_colour_distance": limits.colour_of(view, found),
+        "change_distance": round(found.change_distance, 4),
+        "max_change_distance": round(max_change_distance, 4),
         "change": round(found.change, 2),
         "contrast": round(found.contrast, 2),
         "offset_s": round(match.offset_s(of_a) + here - speed * there, 2),
@@ -75,9 +77,6 @@ def describe(limits: Limits, match: Match, of_a: bool, lead_a_s: float = 0.0, le
         "speed": round(speed, 2),
         "mirrored": view.mirrored,
     }
-    if found.change >= limits.min_change:
-        told["change_distance"] = round(found.change_distance, 4)
-        told["max_change_distance"] = round(max_change_distance, 4)
     if view.is_crop:
         told["shown"] = {"left": view.left, "right": view.right, "top": view.top, "bottom": view.bottom}
         told["cropped"] = "this" if of_a == match.whole_is_a else "the other"

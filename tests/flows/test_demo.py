@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.lake import dropped, open_tables
 from shards.manifest import verify
 from shards.records import TASKS
 
@@ -30,6 +31,14 @@ def test_text_finds_video_ten_times_better_than_chance(demo: tuple[Path, str]) -
     assert set(tasks) <= set(TASKS)
     assert tasks["T2V"]["queries"] >= 50
     assert tasks["T2V"]["R@1"] >= 10 * tasks["T2V"]["chance R@1"]
+
+
+def test_of_films_that_all_differ_none_is_taken_for_a_copy(demo: tuple[Path, str]) -> None:
+    """Shapes on plain grounds are as alike as films get."""
+    with open_tables(str(demo[0] / "lake")) as tables:
+        [clips] = tables.query("SELECT count(*) AS clips FROM in_perceptual")
+        assert clips["clips"] >= 700
+        assert dropped(tables, "perceptual") == []
 
 
 def test_it_prints_the_funnel_the_release_and_the_scores(demo: tuple[Path, str]) -> None:
