@@ -6,26 +6,31 @@ share a key (plain pictures), those next to each other are alike in one more num
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.perceptual.entries import VIEWS, Keyed, keyed_prints, sorted_entries
+from filters.perceptual.entries import VIEWS, Entries, Keyed, keyed_prints
 from filters.perceptual.geometry import Cells, View, comparable
 from filters.perceptual.keys import unlike
 from filters.perceptual.prints import Prints
 
+_THREADS = 4  # at most; each sorts a share of the keys, so more take more memory
 _PIECE = 1 << 14  # pairs of prints at once
 _STAY = 4  # entries of one key and clip that are kept
 _NEIGHBOURS = 10  # entries of one key that each entry is paired with
+_MAX_FINE = 28  # of the numbers that order prints which share a key
 _MAX_UNLIKE = 11  # of the signs
-_MIN_ALIKE = 0.9  # correlation of the two prints
+_MIN_ALIKE = 0.93  # correlation of the two prints
 _BESIDE = (-4, -2, 2, 4)  # prints away, where what changes is looked at
 _MIN_CHANGE = 1.2  # grey levels; what changes less is not compared
-_MIN_CHANGE_ALIKE = 0.7  # correlation of what changes
+_MIN_CHANGE_ALIKE = 0.8  # correlation of what changes
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,25 @@ def find_candidates(prints: Prints, group: NDArray[np.int8], cropped: bool) -> C
     found = [np.zeros((0, 3), np.int64)]
     if prints.count:
         clip_of = prints.clip_of()
-        keyed = keyed_prints(prints, clip_of, VIEWS if cropped else VIEWS[:1])
-        for entries, *widths in sorted_entries(keyed, clip_of):
-            for hits in _neighbours(keyed, clip_of, group, entries, *widths):
-                found.append(_alike(prints, clip_of, keyed, hits))
+        with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:  # NumPy works outside Python's lock
+            keyed = keyed_prints(prints, clip_of, VIEWS if cropped else VIEWS[:1], pool)
+            entries = Entries(keyed, clip_of, pool)
+            found += pool.map(partial(_of_share, prints, clip_of, group, keyed, entries), entries.shares())
     pairs = _unique(np.concatenate(found))
     return Candidates(pairs[:, 0], pairs[:, 1], pairs[:, 2])
+
+
+def _of_share(
+    prints: Prints,
+    clip_of: NDArray[np.uint32],
+    group: NDArray[np.int8],
+    keyed: Keyed,
+    entries: Entries,
+    share: range,
+) -> NDArray[np.int64]:
+    """(whole, copy, view) of the candidates whose prints share one of some keys."""
+    alike = (_alike(prints, clip_of, keyed, hits) for hits in _neighbours(keyed, clip_of, group, entries, share))
+    return _unique(np.concatenate(list(alike)))
 
 
 @dataclass(frozen=True)
@@ -63,29 +81,33 @@ def _neighbours(
     keyed: Keyed,
     clip_of: NDArray[np.uint32],
     group: NDArray[np.int8],
-    entries: NDArray[np.uint64],
-    fine_bits: int,
-    id_bits: int,
+    entries: Entries,
+    share: range,
 ) -> Iterator[_Hits]:
     """Pairs of neighbours among sorted entries, each once, though more than one of their keys may be the same."""
-    key = (entries >> np.uint64(fine_bits + id_bits)).astype(np.uint32)
+    numbers = entries.sorted(share)
+    key = entries.key(numbers)
     shared = np.zeros(len(key), bool)
     shared[1:] = key[1:] == key[:-1]
     shared[:-1] |= shared[1:]
-    key = key[shared]
-    identity = (entries[shared] & np.uint64((1 << id_bits) - 1)).astype(np.int64)
-    place, mirrored = identity >> 1, (identity & 1).astype(bool)
+    numbers = numbers[shared]
+    place = entries.place(numbers)
     clip = clip_of[keyed.print_of[place]]
+    key = entries.key(numbers)
     again = np.zeros(len(key), bool)  # a picture that stays has one key for long
     again[_STAY:] = (key[_STAY:] == key[:-_STAY]) & (clip[_STAY:] == clip[:-_STAY])
-    key, place, clip, mirrored = key[~again], place[~again], clip[~again], mirrored[~again]
+    key, place, clip, numbers = key[~again], place[~again], clip[~again], numbers[~again]
+    fine, mirrored = entries.fine(numbers), entries.mirrored(numbers)
+    first = np.arange(len(key))
     for step in range(1, _NEIGHBOURS + 1):
-        at = np.flatnonzero((key[step:] == key[:-step]) & (clip[step:] != clip[:-step]))
+        first = first[: np.searchsorted(first, len(key) - step)]
+        first = first[key[first] == key[first + step]]
+        at = first[(clip[first] != clip[first + step]) & (fine[first + step] - fine[first] <= _MAX_FINE)]
         one, other = group[clip[at]], group[clip[at + step]]
         at = at[(one == 0) | (one != other)]
         i, j, in_mirror = place[at], place[at + step], mirrored[at] != mirrored[at + step]
-        near = unlike(keyed.signs[i], keyed.signs[j], in_mirror) <= _MAX_UNLIKE
-        near &= np.minimum(i, j) < keyed.edges[1]  # parts are looked for in whole pictures only
+        near = np.minimum(i, j) < keyed.edges[1]  # parts are looked for in whole pictures only
+        near &= unlike(keyed.signs, i, j, in_mirror) <= _MAX_UNLIKE
         i, j, in_mirror = i[near], j[near], in_mirror[near]
         both = np.unique((np.minimum(i, j) << 32 | np.maximum(i, j)) << 1 | in_mirror)
         yield _Hits(both >> 33, both >> 1 & 0xFFFFFFFF, (both & 1).astype(bool))

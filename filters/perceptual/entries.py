@@ -6,7 +6,9 @@ A print has many keys. They are made and sorted a share of the key space at a ti
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -29,11 +31,19 @@ from filters.perceptual.keys import (
 from filters.perceptual.prints import Prints
 
 # Views that prints are keyed by: whole, and parts that crops are found by; keys survive a few percent more or less.
-VIEWS = (View(), View(0.15, 0.85, 0.0, 1.0), View(0.1, 0.9, 0.1, 0.9))
+VIEWS = (
+    View(),
+    View(0.15, 0.85, 0.0, 1.0),
+    View(0.0, 1.0, 0.1, 0.9),
+    View(0.1, 0.9, 0.1, 0.9),
+    View(0.05, 0.95, 0.05, 0.95),
+)
 
 _PIECE = 1 << 17  # prints at once
-_ENTRIES = 1 << 24  # keys sorted at once
-_SHORT = 10  # prints of a short clip
+_ENTRIES = 1 << 23  # keys sorted at once
+_SHORT, _VERY_SHORT = 10, 5  # prints of clips that have few to be found by
+_EVERY = 2  # prints, of which one is looked for in crops
+_BURST, _PERIOD = 6, 8  # the first prints of so many that are looked for in crops of clips that are not short
 _NO_KEY = 255
 
 
@@ -43,67 +53,118 @@ class Keyed:
 
     signs: Signs
     print_of: NDArray[np.uint32]
-    is_short: NDArray[np.bool_]  # of short clips, which have few prints to be found by
+    flips: NDArray[np.uint8]  # in how many ways the weakest signs are flipped, see `now_key`
     edges: tuple[int, ...]  # of the views
-
-    def of_view(self, view: int) -> range:
-        """The places of a view's entries."""
-        return range(self.edges[view], self.edges[view + 1])
 
     @property
     def views(self) -> range:
         """All views that are keyed."""
         return range(len(self.edges) - 1)
 
-
-def _every(view: int) -> int:
-    """Only every second print is looked for in crops."""
-    return 2 if view else 1
-
-
-def _flips(view: int) -> range:
-    """How the signs of a print are flipped, see `now_key`: in any way of the two weakest, in crops of the weakest."""
-    return range(2 if view else 4)
+    def pieces(self, view: int, ahead: int = 0) -> Iterator[slice]:
+        """The places of a view's entries but the last `ahead`, some at a time."""
+        stop = self.edges[view + 1] - ahead
+        for at in range(self.edges[view], stop, _PIECE):
+            yield slice(at, min(at + _PIECE, stop))
 
 
-def _more_flips(view: int) -> range:
-    """Further ways for short clips: all of the whole picture, in crops those of the two weakest."""
-    return range(2, 4) if view else range(4, 2**WEAK)
+def _flips(view: int, lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """For prints of clips of some lengths: the less there is to be found by, the more."""
+    few, some, many = (2, 4, 4) if view else (4, 16, 2**WEAK)
+    return np.select([lengths > _SHORT, lengths > _VERY_SHORT], [np.uint8(few), np.uint8(some)], np.uint8(many))
 
 
-def keyed_prints(prints: Prints, clip_of: NDArray[np.uint32], views: Sequence[View]) -> Keyed:
+def keyed_prints(prints: Prints, clip_of: NDArray[np.uint32], views: Sequence[View], pool: Executor) -> Keyed:
     """The entries of all prints, for some of VIEWS."""
+    print_of = [_looked_for(prints, clip_of, v) for v in range(len(views))]
+    edges = tuple(int(edge) for edge in np.cumsum([0, *map(len, print_of)]))
+    keyed = Keyed(np.empty(edges[-1], SIGNS_TYPE), np.concatenate(print_of), np.empty(edges[-1], np.uint8), edges)
     lengths = np.diff(prints.starts)
-    counts = [int((-(-lengths // _every(v))).sum()) for v in range(len(views))]
-    edges = tuple(int(edge) for edge in np.cumsum([0, *counts]))
-    keyed = Keyed(np.empty(edges[-1], SIGNS_TYPE), np.empty(edges[-1], np.uint32), np.empty(edges[-1], np.bool_), edges)
-    for v, view in enumerate(views):
-        at = edges[v]
-        for first, piece in prints.pieces(_PIECE):
-            in_clip = np.arange(first, first + len(piece)) - prints.starts[clip_of[first : first + len(piece)]]
-            taken = np.flatnonzero(in_clip % _every(v) == 0)
-            keyed.signs[at : at + len(taken)] = signs(piece[taken], view)
-            keyed.print_of[at : at + len(taken)] = first + taken
-            keyed.is_short[at : at + len(taken)] = lengths[clip_of[first + taken]] <= _SHORT
-            at += len(taken)
+
+    def fill(view: int, piece: slice) -> None:
+        of = keyed.print_of[piece]
+        keyed.signs[piece] = signs(prints.take(of), views[view])
+        keyed.flips[piece] = _flips(view, lengths[clip_of[of]])
+
+    for _ in pool.map(fill, *zip(*((v, piece) for v in keyed.views for piece in keyed.pieces(v)), strict=True)):
+        pass
     return keyed
 
 
-def sorted_entries(keyed: Keyed, clip_of: NDArray[np.uint32]) -> Iterator[tuple[NDArray[np.uint64], int, int]]:
-    """All entries as sorted numbers, a share of the keys at a time, each with its bits for `fine` and for the entry.
+def _looked_for(prints: Prints, clip_of: NDArray[np.uint32], view: int) -> NDArray[np.uint32]:
+    """The prints that are keyed of a view: all of the whole picture, of its parts a sample."""
+    if not view:
+        return np.arange(prints.count, dtype=np.uint32)
+    found = [np.zeros(0, np.uint32)]
+    for at in range(0, prints.count, _PIECE):
+        some = np.arange(at, min(at + _PIECE, prints.count))
+        first, length = prints.starts[clip_of[some]], np.diff(prints.starts)[clip_of[some]]
+        in_clip = some - first
+        taken = (in_clip % _EVERY == 0) & ((length <= _SHORT) | (in_clip % _PERIOD < _BURST))
+        found.append(some[taken].astype(np.uint32))
+    return np.concatenate(found)
 
-    What a number is made of is told at `_numbers`.
+
+class Entries:
+    """All entries as sortable numbers, to be had sorted a share of the keys at a time.
+
+    From the top a number holds the key, `fine`, the place of the print in `keyed`, and whether the picture is seen
+    in the mirror.
     """
-    parts = [_later_part(keyed, clip_of, *kind) for kind in product((False, True), (False, True))]
-    parts += [_further_part(keyed, mirrored) for mirrored in (False, True)]
-    id_bits = int(keyed.edges[-1]).bit_length() + 1
-    widths = (min(FINE_BITS, 64 - KEY_BITS - id_bits), id_bits)
-    for share in _shares(keyed, parts):
-        entries = np.concatenate(
-            [numbers for part in parts for v in keyed.views for numbers in _packed(keyed, part, v, share, widths)]
-        )
+
+    def __init__(self, keyed: Keyed, clip_of: NDArray[np.uint32], pool: Executor) -> None:
+        self._keyed = keyed
+        self._id_bits = int(keyed.edges[-1]).bit_length() + 1
+        self._fine_bits = min(FINE_BITS, 64 - KEY_BITS - self._id_bits)
+        kinds = product((False, True), (False, True, None))
+        self._parts = list(pool.map(partial(_part, keyed, clip_of), *zip(*kinds, strict=True)))
+
+    def shares(self) -> Iterator[range]:
+        """Ranges of the second parts of keys, each with about as many entries as are sorted at once."""
+        count = np.sum([part.counts for part in self._parts], axis=0)
+        low, entries = 0, 0
+        for value in range(_NO_KEY):
+            if entries and entries + count[value] > _ENTRIES:
+                yield range(low, value)
+                low, entries = value, 0
+            entries += count[value]
+        yield range(low, _NO_KEY)
+
+    def sorted(self, share: range) -> NDArray[np.uint64]:
+        """The entries of a share, sorted."""
+        entries = np.concatenate([numbers for part in self._parts for numbers in self._numbers(part, share)])
         entries.sort()
-        yield entries, *widths
+        return entries
+
+    def key(self, numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """The keys of some entries."""
+        return numbers >> np.uint64(self._fine_bits + self._id_bits)
+
+    def fine(self, numbers: NDArray[np.uint64]) -> NDArray[np.int16]:
+        """Their `fine`, see SIGNS_TYPE, in steps of as many bits as there was room for."""
+        kept = (numbers >> np.uint64(self._id_bits)).astype(np.int16) & np.int16(2**self._fine_bits - 1)
+        return np.asarray(kept << np.int16(FINE_BITS - self._fine_bits))
+
+    def place(self, numbers: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Their places among what is keyed."""
+        return (numbers & np.uint64(2**self._id_bits - 1)).astype(np.int64) >> 1
+
+    def mirrored(self, numbers: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Whether their pictures are seen in the mirror."""
+        return (numbers & np.uint64(1)).astype(bool)
+
+    def _numbers(self, part: _Part, share: range) -> Iterator[NDArray[np.uint64]]:
+        place = np.flatnonzero((part.keys >= share.start) & (part.keys < share.stop))
+        made, ways, then = self._keyed.signs[place], self._keyed.flips[place], part.keys[place]
+        fine = made["fine"].astype(np.uint64) >> np.uint64(FINE_BITS - self._fine_bits)
+        identity = place.astype(np.uint64) << np.uint64(1) | np.uint64(part.mirrored)
+        low = fine << np.uint64(self._id_bits) | identity
+        for flips in range(2**WEAK):
+            left = ways > flips
+            if not left.all():
+                made, ways, then, low = made[left], ways[left], then[left], low[left]
+            key = now_key(made, part.mirrored, flips) << np.uint64(THEN_BITS) | then
+            yield key << np.uint64(self._fine_bits + self._id_bits) | low
 
 
 @dataclass(frozen=True)
@@ -112,76 +173,26 @@ class _Part:
 
     keys: NDArray[np.uint8]
     mirrored: bool
+    counts: NDArray[np.float64]  # entries by key
 
 
-def _later_part(keyed: Keyed, clip_of: NDArray[np.uint32], mirrored: bool, is_flipped: bool) -> _Part:
-    """Keys that come from the later print of each."""
+def _part(keyed: Keyed, clip_of: NDArray[np.uint32], mirrored: bool, is_flipped: bool | None) -> _Part:
+    """Keys that come from the later print of each; where `is_flipped` is None, of short clips, from the print itself."""
     keys = np.full(keyed.edges[-1], _NO_KEY, np.uint8)
+    counts = np.zeros(_NO_KEY + 1)
     for v in keyed.views:
-        step = GAP // _every(v)
-        places = keyed.of_view(v)
-        for at in range(places.start, places.stop - step, _PIECE):
-            now = slice(at, min(at + _PIECE, places.stop - step))
-            then = slice(now.start + step, now.stop + step)
-            usable = _has_way(keyed.signs[now], mirrored)
-            usable &= clip_of[keyed.print_of[now]] == clip_of[keyed.print_of[then]]
-            keys[now] = np.where(usable, then_key(keyed.signs[then], mirrored, is_flipped), _NO_KEY)
-    return _Part(keys, mirrored)
-
-
-def _further_part(keyed: Keyed, mirrored: bool) -> _Part:
-    """Keys that come from the print itself, of short clips."""
-    keys = np.full(keyed.edges[-1], _NO_KEY, np.uint8)
-    short = np.flatnonzero(keyed.is_short)
-    now = keyed.signs[short]
-    keys[short] = np.where(_has_way(now, mirrored), further_key(now, mirrored), _NO_KEY)
-    return _Part(keys, mirrored)
-
-
-def _has_way(made: Signs, mirrored: bool) -> NDArray[np.bool_]:
-    return np.asarray(made["ways"] & (2 if mirrored else 1), bool)
-
-
-def _shares(keyed: Keyed, parts: Sequence[_Part]) -> Iterator[tuple[int, int]]:
-    """Ranges of the second parts of keys with about as many entries as are sorted at once."""
-    count = np.zeros(_NO_KEY + 1, np.int64)
-    for part in parts:
-        for v in keyed.views:
-            places = keyed.of_view(v)
-            for at in range(places.start, places.stop, _PIECE):
-                piece = slice(at, min(at + _PIECE, places.stop))
-                keys, short = part.keys[piece], keyed.is_short[piece]
-                count += np.bincount(keys, minlength=_NO_KEY + 1) * len(_flips(v))
-                count += np.bincount(keys[short], minlength=_NO_KEY + 1) * len(_more_flips(v))
-    low, entries = 0, 0
-    for value in range(_NO_KEY):
-        if entries and entries + count[value] > _ENTRIES:
-            yield low, value
-            low, entries = value, 0
-        entries += count[value]
-    yield low, _NO_KEY
-
-
-def _packed(
-    keyed: Keyed, part: _Part, view: int, share: tuple[int, int], widths: tuple[int, int]
-) -> Iterator[NDArray[np.uint64]]:
-    """Entries of one view as sortable numbers, those whose second part is in the share."""
-    keys = part.keys[keyed.edges[view] : keyed.edges[view + 1]]
-    place = np.flatnonzero((keys >= share[0]) & (keys < share[1])) + keyed.edges[view]
-    for flips in _flips(view):
-        yield _numbers(keyed, part, place, flips, widths)
-    short = place[keyed.is_short[place]]
-    for flips in _more_flips(view):
-        yield _numbers(keyed, part, short, flips, widths)
-
-
-def _numbers(
-    keyed: Keyed, part: _Part, place: NDArray[np.int64], flips: int, widths: tuple[int, int]
-) -> NDArray[np.uint64]:
-    """From the top: the key, `fine`, the place, whether the picture is seen in the mirror."""
-    fine_bits, id_bits = widths
-    taken = keyed.signs[place]
-    number = now_key(taken, part.mirrored, flips) << np.uint64(THEN_BITS) | part.keys[place]
-    fine = taken["fine"].astype(np.uint64) >> np.uint64(FINE_BITS - fine_bits)
-    identity = place.astype(np.uint64) << np.uint64(1) | np.uint64(part.mirrored)
-    return (number << np.uint64(fine_bits) | fine) << np.uint64(id_bits) | identity
+        step = GAP // _EVERY if v else GAP
+        for now in keyed.pieces(v, 0 if is_flipped is None else step):
+            made, flips = keyed.signs[now], keyed.flips[now]
+            if is_flipped is None:
+                usable = flips > _flips(v, np.array(_SHORT + 1))
+                key = further_key(made, mirrored)
+            else:
+                then = slice(now.start + step, now.stop + step)
+                of, of_then = keyed.print_of[now], keyed.print_of[then]
+                usable = (clip_of[of] == clip_of[of_then]) & (of_then - of == GAP)
+                key = then_key(keyed.signs[then], mirrored, is_flipped)
+            usable &= np.asarray(made["ways"] & (2 if mirrored else 1), bool)
+            keys[now] = np.where(usable, key, _NO_KEY)
+            counts += np.bincount(keys[now], flips, _NO_KEY + 1)
+    return _Part(keys, mirrored, counts)

@@ -21,7 +21,7 @@ from infra.media.fingerprint import LUMA_SIDE
 SIGNS = 56  # frequencies whose signs are kept
 NOW_BITS = 23  # of them in a key
 THEN_BITS = 7  # signs of a later print in a key
-WEAK = 4  # signs that may have fallen either way
+WEAK = 6  # signs that may have fallen either way
 GAP = 2  # prints until then: a second
 FLAT = 1.5  # standard deviation of luma in grey levels up to which a print says nothing
 FINE_BITS = 8
@@ -36,6 +36,7 @@ def _frequencies() -> list[tuple[int, int]]:
 
 _FIRST_DOWN = _frequencies().index((1, 0))
 _ODD = np.array([u % 2 == 1 for _, u in _frequencies()])
+_PLACE_BITS = 5  # tell one of NOW_BITS
 _CLOSE = 0.15  # share of the odd frequencies' energy by which the usual way must win
 _CLEAR = 2.0  # amplitude from which a frequency is there, in grey levels of the orthonormal transform
 
@@ -57,7 +58,7 @@ SIGNS_TYPE = np.dtype(
     [
         ("bits", np.uint64),  # bit i: frequency i is clearly positive
         ("mirrored", np.uint32),  # the first of them in the mirror image
-        ("weak", np.uint8, (WEAK,)),  # which of the first NOW_BITS are weakest, the weakest first
+        ("weak", np.uint32),  # which of the first NOW_BITS are weakest, the weakest in the lowest _PLACE_BITS
         ("weak_then", np.uint8),  # and of the first THEN_BITS
         ("fine", np.uint8),  # share of the contrast that goes from top to bottom: orders prints that share a key
         ("ways", np.uint8),  # bit 0: has a key as it is, bit 1: has one in the mirror
@@ -69,17 +70,18 @@ Signs = NDArray[np.void]
 def signs(prints: NDArray[np.uint8], view: View) -> Signs:
     """The signs of a view of some prints [n, PRINT_BYTES]: SIGNS_TYPE [n]."""
     values = luma(prints) @ _transform(view)
-    squares = values * values
-    contrast = np.sqrt(squares.sum(axis=1))
+    contrast = np.sqrt(np.einsum("ij,ij->i", values, values))
     fine = (values[:, _FIRST_DOWN] / np.maximum(1e-3, contrast) + 1) * 2 ** (FINE_BITS - 1)
-    strength = np.abs(np.abs(values[:, :NOW_BITS]) - _CLEAR)
+    either_way = np.where(_ODD[:NOW_BITS], np.abs(values[:, :NOW_BITS]), values[:, :NOW_BITS])
+    strength = np.abs(either_way - _CLEAR)
     made = np.zeros(len(prints), SIGNS_TYPE)
     made["bits"] = _bits(values)
-    made["mirrored"] = _bits(np.where(_ODD, -values, values)[:, :32])
-    made["weak"] = np.argsort(strength, axis=1, kind="stable")[:, :WEAK]
+    made["mirrored"] = _bits(values[:, :32] * np.where(_ODD, np.float32(-1), np.float32(1))[:32])
+    weakest = np.argsort(strength, axis=1, kind="stable")[:, :WEAK].astype(np.uint32)
+    made["weak"] = (weakest << _PLACE_BITS * np.arange(WEAK, dtype=np.uint32)).sum(axis=1)
     made["weak_then"] = np.argmin(strength[:, :THEN_BITS], axis=1)
     made["fine"] = np.clip(fine, 0, 2**FINE_BITS - 1)
-    made["ways"] = np.where(contrast > FLAT * LUMA_SIDE, _ways(values, squares), 0)
+    made["ways"] = np.where(contrast > FLAT * LUMA_SIDE, _ways(values), 0)
     return made
 
 
@@ -90,30 +92,38 @@ def _bits(values: NDArray[np.float32]) -> NDArray[np.uint64]:
     return positive.view("<u8").ravel()
 
 
-def _ways(values: NDArray[np.float32], squares: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _ways(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """In which of the two ways the odd frequencies, above all the strong ones, are positive; both when it is close."""
-    odd = np.flatnonzero(_ODD[:NOW_BITS])
-    side = (values[:, odd] * np.abs(values[:, odd])).sum(axis=1)
-    close = _CLOSE * squares[:, odd].sum(axis=1)
+    odd = values[:, np.flatnonzero(_ODD[:NOW_BITS])]
+    side = np.einsum("ij,ij->i", odd, np.abs(odd))
+    close = _CLOSE * np.einsum("ij,ij->i", odd, odd)
     return np.asarray((side >= -close) + 2 * (side <= close), np.uint8)
 
 
-def unlike(a: Signs, b: Signs, in_mirror: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """How many signs differ; where one picture is seen in the mirror only the first are known, and count double."""
-    straight = np.bitwise_count(a["bits"] ^ b["bits"])
-    turned = np.bitwise_count(a["mirrored"] ^ b["bits"].astype(np.uint32))
-    return np.asarray(np.where(in_mirror, 2 * turned, straight), np.uint8)
+def unlike(
+    made: Signs, a: NDArray[np.int64], b: NDArray[np.int64], in_mirror: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """How many signs of prints `a` and `b` of some differ.
+
+    Where one picture is seen in the mirror only the first signs are known, and count double.
+    """
+    differ = np.bitwise_count(made["bits"][a] ^ made["bits"][b])
+    turned = np.flatnonzero(in_mirror)
+    first = made["mirrored"][a[turned]] ^ made["bits"][b[turned]].astype(np.uint32)
+    differ[turned] = 2 * np.bitwise_count(first)
+    return differ
 
 
 def now_key(now: Signs, mirrored: bool, flips: int) -> NDArray[np.uint64]:
     """The part of the key that comes from the print itself, NOW_BITS, with some of the weakest signs flipped.
 
-    Bit i of `flips`: the sign weak[i].
+    Bit i of `flips`: the sign that is weakest but i.
     """
     bits = _low(now, mirrored, NOW_BITS)
     for i in range(WEAK):
         if flips >> i & 1:
-            bits = bits ^ (np.uint64(1) << now["weak"][:, i].astype(np.uint64))
+            weak = now["weak"] >> np.uint32(_PLACE_BITS * i) & np.uint32(2**_PLACE_BITS - 1)
+            bits = bits ^ (np.uint64(1) << weak.astype(np.uint64))
     return bits
 
 

@@ -25,6 +25,7 @@ _STEPS = (0.05, 0.025)  # shares of a side by which the edges of a crop are move
 _MIN_AREA = 0.5  # share of the picture that a crop may leave
 _MAX_CUT = 0.3  # share of a side that a crop may lack on one side
 _CROP_HOPE = (0.12, 0.3)  # distances before the crop is known, of the picture and of what changes, that may come right
+_NEARLY = (0.06, 0.15)  # the same of whole pictures, where no key hints at a crop
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Limits(Settings):
         """The largest colour distance that makes a match; of a crop only the mean is compared, and must be nearer."""
         if found.change < self.min_change:
             return self.max_still_colour_distance
-        return self.max_colour_distance / 2 if view.is_crop else self.max_colour_distance
+        return 0.75 * self.max_colour_distance if view.is_crop else self.max_colour_distance
 
 
 @dataclass(frozen=True)
@@ -110,20 +111,20 @@ def _starts(first: list[tuple[Alignment, View]], crops: Iterable[tuple[View, boo
     """Views from which a crop is looked for, the likely ones first."""
     yield from crops
     for alignment, view in first:
-        if _is_hopeful(alignment):
+        if _is_within(alignment, _NEARLY):
             yield view, True
             yield view, False
 
 
-def _is_hopeful(alignment: Alignment) -> bool:
-    return alignment.distance <= _CROP_HOPE[0] and alignment.change_distance <= _CROP_HOPE[1]
+def _is_within(alignment: Alignment, limits: tuple[float, float]) -> bool:
+    return alignment.distance <= limits[0] and alignment.change_distance <= limits[1]
 
 
 def _cropped(
     limits: Limits, whole: Prints, copy: Prints, start: View, whole_is_a: bool, same_video: bool
 ) -> Match | None:
     alignment = align(*comparable(whole, copy, start), limits.min_overlap, CROP_SPEEDS)
-    if alignment is None or not _is_hopeful(alignment):
+    if alignment is None or not _is_within(alignment, _CROP_HOPE):
         return None
     view = fitted_view(whole, copy, start, alignment)
     if view != start:

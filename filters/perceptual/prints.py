@@ -53,9 +53,12 @@ class Prints:
     def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The prints at `indices`: [indices, PRINT_BYTES]."""
         taken = np.empty((len(indices), PRINT_BYTES), np.uint8)
-        for (first, last), block in zip(pairwise(self._edges), self.blocks, strict=True):
-            here = (indices >= first) & (indices < last)
-            taken[here] = block[indices[here] - first]
+        block = np.searchsorted(self._edges, indices, side="right") - 1
+        order = np.argsort(block.astype(np.uint16), kind="stable")  # a radix sort: linear, whatever the blocks
+        ends = np.searchsorted(block, np.arange(len(self.blocks) + 1), sorter=order)
+        for b, (first, last) in enumerate(pairwise(ends)):
+            here = order[first:last]
+            taken[here] = self.blocks[b][indices[here] - self._edges[b]]
         return taken
 
     def pieces(self, rows: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:

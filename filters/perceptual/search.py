@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -16,7 +18,11 @@ from filters.perceptual.geometry import View
 from filters.perceptual.matching import Limits, Match, find_match
 from filters.perceptual.prints import Prints
 from infra.media.fingerprint import PRINTS_PER_S, whole_prints
+from infra.processes import process_pool
 from infra.stage import Row
+
+_MANY = 2000  # comparisons, of some milliseconds each, that are worth starting processes for
+_CHUNK = 100  # comparisons a process is given at once
 
 
 @dataclass(frozen=True)
@@ -31,14 +37,20 @@ class Clips:
 
 def find_matches(limits: Limits, clips: Clips) -> dict[Pair, Match]:
     """Every match that the keys lead to, by the two clips in the order of their places."""
-    candidates = find_candidates(clips.prints, clips.group, limits.cropped)
-    matches = {}
-    for (a, b), crops in _by_pair(candidates, clips.place):
-        same_video = bool(clips.video[a] == clips.video[b])
-        match = find_match(limits, clips.prints.clip(a), clips.prints.clip(b), crops, same_video)
-        if match is not None:
-            matches[a, b] = match
-    return matches
+    pairs = list(_by_pair(find_candidates(clips.prints, clips.group, limits.cropped), clips.place))
+    columns = (
+        [clips.prints.clip(a) for (a, _), _ in pairs],
+        [clips.prints.clip(b) for (_, b), _ in pairs],
+        [crops for _, crops in pairs],
+        [bool(clips.video[a] == clips.video[b]) for (a, b), _ in pairs],
+    )
+    work = partial(find_match, limits)
+    if len(pairs) < _MANY:
+        found = list(map(work, *columns))
+    else:
+        with process_pool(os.cpu_count() or 1) as pool:
+            found = list(pool.map(work, *columns, chunksize=_CHUNK))
+    return {pair: match for (pair, _), match in zip(pairs, found, strict=True) if match is not None}
 
 
 def _by_pair(candidates: Candidates, place: NDArray[np.int64]) -> Iterator[tuple[Pair, list[tuple[View, bool]]]]:

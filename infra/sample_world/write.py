@@ -6,11 +6,10 @@ import csv
 import io
 import json
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
-from multiprocessing import get_context
 
 from infra.media.encode import encode_video
+from infra.processes import process_pool
 from infra.sample_world.draw import draw_world
 from infra.sample_world.render import render
 from infra.sample_world.spec import VideoSpec
@@ -41,8 +40,7 @@ def write_world(folder: str, count: int, seed: int, workers: int = 1) -> str:
 def _rendered(jobs: list[tuple[str, VideoSpec]], workers: int) -> Iterable[tuple[str, int]]:
     if workers <= 1 or len(jobs) < 2:
         return [_write_video(job) for job in jobs]
-    # spawn: a forked child would inherit the locks of OpenCV's and FFmpeg's threads
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
         return list(pool.map(_write_video, jobs, chunksize=8))
 
 

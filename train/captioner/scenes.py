@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from random import Random
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from infra.processes import process_pool
 from infra.sample_world.draw import FRAME_SIZES, draw_world
 from infra.sample_world.render import render_shot
 from infra.sample_world.spec import SHAPES, THING_COLOURS, Background, Leg, Shot, Thing, VideoSpec
@@ -95,10 +94,7 @@ def render_scenes(views: Sequence[View], inputs: InputSettings, workers: int = 1
     if workers <= 1:
         yield from map(_scene, views, map(pixels, views))
         return
-    # spawn: a forked child would inherit the locks of OpenCV's and torch's threads
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
+    with process_pool(workers, partial(torch.set_num_threads, 1)) as pool:
         yield from map(_scene, views, pool.map(pixels, views, chunksize=32))
 
 
