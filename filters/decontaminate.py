@@ -28,7 +28,7 @@ class Decontaminate(TableStage):
     limits: Limits = field(default_factory=Limits)
 
     name: ClassVar[str] = "decontaminate"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("video_id", "start_s", "prints")
     schema: ClassVar[pa.Schema] = pa.schema([])
 

@@ -46,25 +46,16 @@ def find_candidates(prints: Prints, group: NDArray[np.int8], cropped: bool) -> C
     """Pairs worth comparing; clips of one group [clips] are not compared with each other, but those of group 0 are."""
     found = [np.zeros((0, 3), np.int64)]
     if prints.count:
-        clip_of = prints.clip_of()
         with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:  # NumPy works outside Python's lock
-            keyed = keyed_prints(prints, clip_of, VIEWS if cropped else VIEWS[:1], pool)
-            entries = Entries(keyed, clip_of, pool)
-            found += pool.map(partial(_of_share, prints, clip_of, group, keyed, entries), entries.shares())
+            entries = Entries(keyed_prints(prints, VIEWS if cropped else VIEWS[:1], pool), pool)
+            found += pool.map(partial(_of_share, prints, group, entries), entries.shares())
     pairs = _unique(np.concatenate(found))
     return Candidates(pairs[:, 0], pairs[:, 1], pairs[:, 2])
 
 
-def _of_share(
-    prints: Prints,
-    clip_of: NDArray[np.uint32],
-    group: NDArray[np.int8],
-    keyed: Keyed,
-    entries: Entries,
-    share: range,
-) -> NDArray[np.int64]:
+def _of_share(prints: Prints, group: NDArray[np.int8], entries: Entries, share: range) -> NDArray[np.int64]:
     """(whole, copy, view) of the candidates whose prints share one of some keys."""
-    alike = (_alike(prints, clip_of, keyed, hits) for hits in _neighbours(keyed, clip_of, group, entries, share))
+    alike = (_alike(prints, entries.keyed, hits) for hits in _neighbours(group, entries, share))
     return _unique(np.concatenate(list(alike)))
 
 
@@ -77,22 +68,16 @@ class _Hits:
     in_mirror: NDArray[np.bool_]  # whether one of them is seen in the mirror
 
 
-def _neighbours(
-    keyed: Keyed,
-    clip_of: NDArray[np.uint32],
-    group: NDArray[np.int8],
-    entries: Entries,
-    share: range,
-) -> Iterator[_Hits]:
+def _neighbours(group: NDArray[np.int8], entries: Entries, share: range) -> Iterator[_Hits]:
     """Pairs of neighbours among sorted entries, each once, though more than one of their keys may be the same."""
-    numbers = entries.sorted(share)
+    keyed, numbers = entries.keyed, entries.sorted(share)
     key = entries.key(numbers)
     shared = np.zeros(len(key), bool)
     shared[1:] = key[1:] == key[:-1]
     shared[:-1] |= shared[1:]
     numbers = numbers[shared]
     place = entries.place(numbers)
-    clip = clip_of[keyed.print_of[place]]
+    clip = keyed.clip_of[keyed.print_of[place]]
     key = entries.key(numbers)
     again = np.zeros(len(key), bool)  # a picture that stays has one key for long
     again[_STAY:] = (key[_STAY:] == key[:-_STAY]) & (clip[_STAY:] == clip[:-_STAY])
@@ -113,7 +98,7 @@ def _neighbours(
         yield _Hits(both >> 33, both >> 1 & 0xFFFFFFFF, (both & 1).astype(bool))
 
 
-def _alike(prints: Prints, clip_of: NDArray[np.uint32], keyed: Keyed, hits: _Hits) -> NDArray[np.int64]:
+def _alike(prints: Prints, keyed: Keyed, hits: _Hits) -> NDArray[np.int64]:
     """(whole, copy, view) of those hits whose two prints look alike."""
     of_view = np.searchsorted(keyed.edges, hits.view, side="right") - 1
     found = [np.zeros((0, 3), np.int64)]
@@ -122,8 +107,8 @@ def _alike(prints: Prints, clip_of: NDArray[np.uint32], keyed: Keyed, hits: _Hit
         for at in range(0, len(of_kind), _PIECE):
             some = of_kind[at : at + _PIECE]
             copy, whole = (keyed.print_of[entries[some]].astype(np.int64) for entries in (hits.whole, hits.view))
-            good = _show_the_same(prints, clip_of, whole, copy, replace(VIEWS[v], mirrored=mirrored))
-            a, b = clip_of[whole[good]].astype(np.int64), clip_of[copy[good]].astype(np.int64)
+            good = _show_the_same(prints, keyed.clip_of, whole, copy, replace(VIEWS[v], mirrored=mirrored))
+            a, b = keyed.clip_of[whole[good]].astype(np.int64), keyed.clip_of[copy[good]].astype(np.int64)
             if v == 0:
                 a, b = np.minimum(a, b), np.maximum(a, b)
             found.append(_unique(np.stack([a, b, np.full(len(a), v)], axis=1)))

@@ -53,6 +53,7 @@ class Keyed:
 
     signs: Signs
     print_of: NDArray[np.uint32]
+    clip_of: NDArray[np.uint32]  # of every print of the clips
     flips: NDArray[np.uint8]  # in how many ways the weakest signs are flipped, see `now_key`
     edges: tuple[int, ...]  # of the views
 
@@ -74,16 +75,18 @@ def _flips(view: int, lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
     return np.select([lengths > _SHORT, lengths > _VERY_SHORT], [np.uint8(few), np.uint8(some)], np.uint8(many))
 
 
-def keyed_prints(prints: Prints, clip_of: NDArray[np.uint32], views: Sequence[View], pool: Executor) -> Keyed:
+def keyed_prints(prints: Prints, views: Sequence[View], pool: Executor) -> Keyed:
     """The entries of all prints, for some of VIEWS."""
+    clip_of = prints.clip_of()
     print_of = [_looked_for(prints, clip_of, v) for v in range(len(views))]
     edges = tuple(int(edge) for edge in np.cumsum([0, *map(len, print_of)]))
-    keyed = Keyed(np.empty(edges[-1], SIGNS_TYPE), np.concatenate(print_of), np.empty(edges[-1], np.uint8), edges)
+    made, flips = np.empty(edges[-1], SIGNS_TYPE), np.empty(edges[-1], np.uint8)
+    keyed = Keyed(made, np.concatenate(print_of), clip_of, flips, edges)
     lengths = np.diff(prints.starts)
 
     def fill(view: int, piece: slice) -> None:
         of = keyed.print_of[piece]
-        keyed.signs[piece] = signs(prints.take(of), views[view])
+        keyed.signs[piece] = signs(prints.take(of.astype(np.int64)), views[view])
         keyed.flips[piece] = _flips(view, lengths[clip_of[of]])
 
     for _ in pool.map(fill, *zip(*((v, piece) for v in keyed.views for piece in keyed.pieces(v)), strict=True)):
@@ -112,12 +115,12 @@ class Entries:
     in the mirror.
     """
 
-    def __init__(self, keyed: Keyed, clip_of: NDArray[np.uint32], pool: Executor) -> None:
-        self._keyed = keyed
+    def __init__(self, keyed: Keyed, pool: Executor) -> None:
+        self.keyed = keyed
         self._id_bits = int(keyed.edges[-1]).bit_length() + 1
         self._fine_bits = min(FINE_BITS, 64 - KEY_BITS - self._id_bits)
         kinds = product((False, True), (False, True, None))
-        self._parts = list(pool.map(partial(_part, keyed, clip_of), *zip(*kinds, strict=True)))
+        self._parts = list(pool.map(partial(_part, keyed), *zip(*kinds, strict=True)))
 
     def shares(self) -> Iterator[range]:
         """Ranges of the second parts of keys, each with about as many entries as are sorted at once."""
@@ -155,7 +158,7 @@ class Entries:
 
     def _numbers(self, part: _Part, share: range) -> Iterator[NDArray[np.uint64]]:
         place = np.flatnonzero((part.keys >= share.start) & (part.keys < share.stop))
-        made, ways, then = self._keyed.signs[place], self._keyed.flips[place], part.keys[place]
+        made, ways, then = self.keyed.signs[place], self.keyed.flips[place], part.keys[place]
         fine = made["fine"].astype(np.uint64) >> np.uint64(FINE_BITS - self._fine_bits)
         identity = place.astype(np.uint64) << np.uint64(1) | np.uint64(part.mirrored)
         low = fine << np.uint64(self._id_bits) | identity
@@ -176,8 +179,8 @@ class _Part:
     counts: NDArray[np.float64]  # entries by key
 
 
-def _part(keyed: Keyed, clip_of: NDArray[np.uint32], mirrored: bool, is_flipped: bool | None) -> _Part:
-    """Keys that come from the later print of each; where `is_flipped` is None, of short clips, from the print itself."""
+def _part(keyed: Keyed, mirrored: bool, is_flipped: bool | None) -> _Part:
+    """Keys that come from the later print of each; if `is_flipped` is None those of short clips, from itself."""
     keys = np.full(keyed.edges[-1], _NO_KEY, np.uint8)
     counts = np.zeros(_NO_KEY + 1)
     for v in keyed.views:
@@ -190,7 +193,7 @@ def _part(keyed: Keyed, clip_of: NDArray[np.uint32], mirrored: bool, is_flipped:
             else:
                 then = slice(now.start + step, now.stop + step)
                 of, of_then = keyed.print_of[now], keyed.print_of[then]
-                usable = (clip_of[of] == clip_of[of_then]) & (of_then - of == GAP)
+                usable = (keyed.clip_of[of] == keyed.clip_of[of_then]) & (of_then - of == GAP)
                 key = then_key(keyed.signs[then], mirrored, is_flipped)
             usable &= np.asarray(made["ways"] & (2 if mirrored else 1), bool)
             keys[now] = np.where(usable, key, _NO_KEY)

@@ -100,9 +100,7 @@ def _ways(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.asarray((side >= -close) + 2 * (side <= close), np.uint8)
 
 
-def unlike(
-    made: Signs, a: NDArray[np.int64], b: NDArray[np.int64], in_mirror: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
+def unlike(made: Signs, a: NDArray[np.int64], b: NDArray[np.int64], in_mirror: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """How many signs of prints `a` and `b` of some differ.
 
     Where one picture is seen in the mirror only the first signs are known, and count double.
@@ -111,7 +109,7 @@ def unlike(
     turned = np.flatnonzero(in_mirror)
     first = made["mirrored"][a[turned]] ^ made["bits"][b[turned]].astype(np.uint32)
     differ[turned] = 2 * np.bitwise_count(first)
-    return differ
+    return np.asarray(differ, np.uint8)
 
 
 def now_key(now: Signs, mirrored: bool, flips: int) -> NDArray[np.uint64]:

@@ -35,7 +35,7 @@ class Perceptual(TableStage):
     score_only: bool = False  # keep every clip and only tell what it would have been dropped for
 
     name: ClassVar[str] = "perceptual"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = (
         "source",
         "width",

@@ -16,6 +16,7 @@ from filters.perceptual.choice import losers
 from filters.perceptual.geometry import View, luma_matrices, reading
 from filters.perceptual.matching import Limits, Match, find_match
 from filters.perceptual.prints import Prints
+from filters.perceptual.search import Clips, find_matches
 from filters.perceptual.stage import Perceptual
 from infra.stage import Drop, Row
 
@@ -45,6 +46,18 @@ def test_planted_copies_are_found_and_the_better_clip_stays(planted: Planted) ->
     right = {keys[copy]: keys[original] for copy, original in planted.copies.tolist()}
     assert {key: detail["duplicate_of"] for key, detail in found.items()}.items() <= right.items()
     assert len(found) >= 0.95 * len(right)
+
+
+@pytest.mark.slow
+def test_many_pairs_are_compared_by_several_processes_with_the_same_outcome() -> None:
+    many = plant(5200, seed=4, share=0.5)
+    prints, clips = Prints.of([many.rows["prints"]]), many.rows.num_rows
+    order = np.arange(clips)
+    matches = find_matches(Limits(cropped=False), Clips(prints, order, np.zeros(clips, np.int8), order))
+    assert len(matches) >= 2000
+    some = list(matches.items())[::100]
+    alone = [find_match(Limits(cropped=False), prints.clip(a), prints.clip(b), (), False) for (a, b), _ in some]
+    assert alone == [match for _, match in some]
 
 
 def test_a_detail_holds_scores_thresholds_and_the_counterpart(planted: Planted) -> None:
