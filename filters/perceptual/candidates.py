@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from filters.perceptual.entries import VIEWS, Entries, Keyed, keyed_prints
 from filters.perceptual.geometry import Cells, View, comparable
-from filters.perceptual.keys import unlike
+from filters.perceptual.keys import apart, unlike
 from filters.perceptual.prints import Prints
 
 _THREADS = 4  # at most; each sorts a share of the keys, so more take more memory
 _PIECE = 1 << 14  # pairs of prints at once
 _STAY = 4  # entries of one key and clip that are kept
 _NEIGHBOURS = 10  # entries of one key that each entry is paired with
-_MAX_FINE = 28  # of the numbers that order prints which share a key
-_MAX_UNLIKE = 11  # of the signs
+_MAX_APART, _MAX_UNLIKE = 16, 8  # of the shares of two prints and of their signs
+_MAX_APART_SHORT, _MAX_UNLIKE_SHORT = 28, 11  # of short clips, which have few prints to be found by
 _MIN_ALIKE = 0.93  # correlation of the two prints
 _BESIDE = (-4, -2, 2, 4)  # prints away, where what changes is looked at
 _MIN_CHANGE = 1.2  # grey levels; what changes less is not compared
@@ -82,19 +82,26 @@ def _neighbours(group: NDArray[np.int8], entries: Entries, share: range) -> Iter
     again = np.zeros(len(key), bool)  # a picture that stays has one key for long
     again[_STAY:] = (key[_STAY:] == key[:-_STAY]) & (clip[_STAY:] == clip[:-_STAY])
     key, place, clip, numbers = key[~again], place[~again], clip[~again], numbers[~again]
-    fine, mirrored = entries.fine(numbers), entries.mirrored(numbers)
+    mirrored, is_whole = entries.mirrored(numbers), place < keyed.edges[1]
+    made, is_short = keyed.signs[place], keyed.is_short(place)
     first = np.arange(len(key))
     for step in range(1, _NEIGHBOURS + 1):
         first = first[: np.searchsorted(first, len(key) - step)]
         first = first[key[first] == key[first + step]]
-        at = first[(clip[first] != clip[first + step]) & (fine[first + step] - fine[first] <= _MAX_FINE)]
-        one, other = group[clip[at]], group[clip[at + step]]
-        at = at[(one == 0) | (one != other)]
-        i, j, in_mirror = place[at], place[at + step], mirrored[at] != mirrored[at + step]
-        near = np.minimum(i, j) < keyed.edges[1]  # parts are looked for in whole pictures only
-        near &= unlike(keyed.signs, i, j, in_mirror) <= _MAX_UNLIKE
-        i, j, in_mirror = i[near], j[near], in_mirror[near]
-        both = np.unique((np.minimum(i, j) << 32 | np.maximum(i, j)) << 1 | in_mirror)
+        i, j = first, first + step
+        # Parts are looked for in whole pictures only.
+        near = (clip[i] != clip[j]) & (is_whole[i] | is_whole[j])
+        i, j = i[near], j[near]
+        near = apart(made, i, j) <= np.where(is_short[i] | is_short[j], _MAX_APART_SHORT, _MAX_APART)
+        i, j = i[near], j[near]
+        one, other = group[clip[i]], group[clip[j]]
+        near = (one == 0) | (one != other)
+        i, j = i[near], j[near]
+        in_mirror = mirrored[i] != mirrored[j]
+        most_unlike = np.where(is_short[i] | is_short[j], _MAX_UNLIKE_SHORT, _MAX_UNLIKE)
+        near = unlike(made, i, j, in_mirror) <= most_unlike
+        a, b, in_mirror = place[i[near]], place[j[near]], in_mirror[near]
+        both = np.unique((np.minimum(a, b) << 32 | np.maximum(a, b)) << 1 | in_mirror)
         yield _Hits(both >> 33, both >> 1 & 0xFFFFFFFF, (both & 1).astype(bool))
 
 

@@ -40,7 +40,7 @@ VIEWS = (
 )
 
 _PIECE = 1 << 17  # prints at once
-_ENTRIES = 1 << 23  # keys sorted at once
+_ENTRIES = 1 << 22  # keys sorted at once
 _SHORT, _VERY_SHORT = 10, 5  # prints of clips that have few to be found by
 _EVERY = 2  # prints, of which one is looked for in crops
 _BURST, _PERIOD = 6, 8  # the first prints of so many that are looked for in crops of clips that are not short
@@ -61,6 +61,11 @@ class Keyed:
     def views(self) -> range:
         """All views that are keyed."""
         return range(len(self.edges) - 1)
+
+    def is_short(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether entries are of short clips."""
+        long = np.array([_flips(view, np.array(_SHORT + 1)) for view in (0, 1)])
+        return np.asarray(self.flips[places] > long[(places >= self.edges[1]).astype(np.int8)])
 
     def pieces(self, view: int, ahead: int = 0) -> Iterator[slice]:
         """The places of a view's entries but the last `ahead`, some at a time."""
@@ -111,7 +116,7 @@ def _looked_for(prints: Prints, clip_of: NDArray[np.uint32], view: int) -> NDArr
 class Entries:
     """All entries as sortable numbers, to be had sorted a share of the keys at a time.
 
-    From the top a number holds the key, `fine`, the place of the print in `keyed`, and whether the picture is seen
+    From the top a number holds the key, the first of the shares, the place of the print in `keyed`, and whether the picture is seen
     in the mirror.
     """
 
@@ -143,11 +148,6 @@ class Entries:
         """The keys of some entries."""
         return numbers >> np.uint64(self._fine_bits + self._id_bits)
 
-    def fine(self, numbers: NDArray[np.uint64]) -> NDArray[np.int16]:
-        """Their `fine`, see SIGNS_TYPE, in steps of as many bits as there was room for."""
-        kept = (numbers >> np.uint64(self._id_bits)).astype(np.int16) & np.int16(2**self._fine_bits - 1)
-        return np.asarray(kept << np.int16(FINE_BITS - self._fine_bits))
-
     def place(self, numbers: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Their places among what is keyed."""
         return (numbers & np.uint64(2**self._id_bits - 1)).astype(np.int64) >> 1
@@ -159,7 +159,7 @@ class Entries:
     def _numbers(self, part: _Part, share: range) -> Iterator[NDArray[np.uint64]]:
         place = np.flatnonzero((part.keys >= share.start) & (part.keys < share.stop))
         made, ways, then = self.keyed.signs[place], self.keyed.flips[place], part.keys[place]
-        fine = made["fine"].astype(np.uint64) >> np.uint64(FINE_BITS - self._fine_bits)
+        fine = made["shares"][:, 0].astype(np.uint64) >> np.uint64(FINE_BITS - self._fine_bits)
         identity = place.astype(np.uint64) << np.uint64(1) | np.uint64(part.mirrored)
         low = fine << np.uint64(self._id_bits) | identity
         for flips in range(2**WEAK):
@@ -188,7 +188,7 @@ def _part(keyed: Keyed, mirrored: bool, is_flipped: bool | None) -> _Part:
         for now in keyed.pieces(v, 0 if is_flipped is None else step):
             made, flips = keyed.signs[now], keyed.flips[now]
             if is_flipped is None:
-                usable = flips > _flips(v, np.array(_SHORT + 1))
+                usable = keyed.is_short(np.arange(now.start, now.stop))
                 key = further_key(made, mirrored)
             else:
                 then = slice(now.start + step, now.stop + step)

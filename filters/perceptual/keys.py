@@ -34,7 +34,7 @@ def _frequencies() -> list[tuple[int, int]]:
     return sorted(pairs, key=lambda pair: (pair[0] + pair[1], pair[0]))[:SIGNS]
 
 
-_FIRST_DOWN = _frequencies().index((1, 0))
+_SHARED = [_frequencies().index(pair) for pair in ((1, 0), (0, 2), (2, 0), (1, 2))]  # low, and no mirror turns them
 _ODD = np.array([u % 2 == 1 for _, u in _frequencies()])
 _PLACE_BITS = 5  # tell one of NOW_BITS
 _CLOSE = 0.15  # share of the odd frequencies' energy by which the usual way must win
@@ -60,7 +60,7 @@ SIGNS_TYPE = np.dtype(
         ("mirrored", np.uint32),  # the first of them in the mirror image
         ("weak", np.uint32),  # which of the first NOW_BITS are weakest, the weakest in the lowest _PLACE_BITS
         ("weak_then", np.uint8),  # and of the first THEN_BITS
-        ("fine", np.uint8),  # share of the contrast that goes from top to bottom: orders prints that share a key
+        ("shares", np.uint8, (len(_SHARED),)),  # of the contrast, from -1 to 1: tell apart prints that share a key
         ("ways", np.uint8),  # bit 0: has a key as it is, bit 1: has one in the mirror
     ]
 )
@@ -71,7 +71,7 @@ def signs(prints: NDArray[np.uint8], view: View) -> Signs:
     """The signs of a view of some prints [n, PRINT_BYTES]: SIGNS_TYPE [n]."""
     values = luma(prints) @ _transform(view)
     contrast = np.sqrt(np.einsum("ij,ij->i", values, values))
-    fine = (values[:, _FIRST_DOWN] / np.maximum(1e-3, contrast) + 1) * 2 ** (FINE_BITS - 1)
+    shares = (values[:, _SHARED] / np.maximum(1e-3, contrast)[:, None] + 1) * 2 ** (FINE_BITS - 1)
     either_way = np.where(_ODD[:NOW_BITS], np.abs(values[:, :NOW_BITS]), values[:, :NOW_BITS])
     strength = np.abs(either_way - _CLEAR)
     made = np.zeros(len(prints), SIGNS_TYPE)
@@ -80,7 +80,7 @@ def signs(prints: NDArray[np.uint8], view: View) -> Signs:
     weakest = np.argsort(strength, axis=1, kind="stable")[:, :WEAK].astype(np.uint32)
     made["weak"] = (weakest << _PLACE_BITS * np.arange(WEAK, dtype=np.uint32)).sum(axis=1)
     made["weak_then"] = np.argmin(strength[:, :THEN_BITS], axis=1)
-    made["fine"] = np.clip(fine, 0, 2**FINE_BITS - 1)
+    made["shares"] = np.clip(shares, 0, 2**FINE_BITS - 1)
     made["ways"] = np.where(contrast > FLAT * LUMA_SIDE, _ways(values), 0)
     return made
 
@@ -110,6 +110,12 @@ def unlike(made: Signs, a: NDArray[np.int64], b: NDArray[np.int64], in_mirror: N
     first = made["mirrored"][a[turned]] ^ made["bits"][b[turned]].astype(np.uint32)
     differ[turned] = 2 * np.bitwise_count(first)
     return np.asarray(differ, np.uint8)
+
+
+def apart(made: Signs, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int16]:
+    """How far the shares of prints `a` and `b` of some are apart, at most, in steps of 2 / 256 of the contrast."""
+    shares = made["shares"]
+    return np.asarray(np.abs(shares[a].astype(np.int16) - shares[b]).max(axis=1))
 
 
 def now_key(now: Signs, mirrored: bool, flips: int) -> NDArray[np.uint64]:
