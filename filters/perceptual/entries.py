@@ -116,8 +116,8 @@ def _looked_for(prints: Prints, clip_of: NDArray[np.uint32], view: int) -> NDArr
 class Entries:
     """All entries as sortable numbers, to be had sorted a share of the keys at a time.
 
-    From the top a number holds the key, the first of the shares, the place of the print in `keyed`, and whether the picture is seen
-    in the mirror.
+    From the top a number holds the key, the first of the amplitudes, the place of the print in `keyed`, and whether
+    the picture is seen in the mirror.
     """
 
     def __init__(self, keyed: Keyed, pool: Executor) -> None:
@@ -159,7 +159,7 @@ class Entries:
     def _numbers(self, part: _Part, share: range) -> Iterator[NDArray[np.uint64]]:
         place = np.flatnonzero((part.keys >= share.start) & (part.keys < share.stop))
         made, ways, then = self.keyed.signs[place], self.keyed.flips[place], part.keys[place]
-        fine = made["shares"][:, 0].astype(np.uint64) >> np.uint64(FINE_BITS - self._fine_bits)
+        fine = made["amplitudes"][:, 0].astype(np.uint64) >> np.uint64(FINE_BITS - self._fine_bits)
         identity = place.astype(np.uint64) << np.uint64(1) | np.uint64(part.mirrored)
         low = fine << np.uint64(self._id_bits) | identity
         for flips in range(2**WEAK):

@@ -6,6 +6,9 @@ and contrast. Which side the weakest are on is chance, so a print has a key for 
 (multi-probe hashing, Lv et al., 2007). Mirroring turns the sign of every frequency that is odd from left to right.
 A key is of the picture or of its mirror image, whichever is seen the usual way round, so that both have one key; a
 picture that is about symmetric has two.
+
+By chance, prints of different films share a key as well. Most are told apart by their other signs, and by the
+amplitudes of a few frequencies, before anything else of them is looked at.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ def _frequencies() -> list[tuple[int, int]]:
     return sorted(pairs, key=lambda pair: (pair[0] + pair[1], pair[0]))[:SIGNS]
 
 
-_SHARED = [_frequencies().index(pair) for pair in ((1, 0), (0, 2), (2, 0), (1, 2))]  # low, and no mirror turns them
+_TELLING = [_frequencies().index(pair) for pair in ((1, 0), (0, 2), (2, 0), (1, 2))]  # low, and no mirror turns them
 _ODD = np.array([u % 2 == 1 for _, u in _frequencies()])
 _PLACE_BITS = 5  # tell one of NOW_BITS
 _CLOSE = 0.15  # share of the odd frequencies' energy by which the usual way must win
@@ -60,7 +63,7 @@ SIGNS_TYPE = np.dtype(
         ("mirrored", np.uint32),  # the first of them in the mirror image
         ("weak", np.uint32),  # which of the first NOW_BITS are weakest, the weakest in the lowest _PLACE_BITS
         ("weak_then", np.uint8),  # and of the first THEN_BITS
-        ("shares", np.uint8, (len(_SHARED),)),  # of the contrast, from -1 to 1: tell apart prints that share a key
+        ("amplitudes", np.uint8, (len(_TELLING),)),  # in shares of the contrast, -1 to 1: of _TELLING frequencies
         ("ways", np.uint8),  # bit 0: has a key as it is, bit 1: has one in the mirror
     ]
 )
@@ -71,7 +74,8 @@ def signs(prints: NDArray[np.uint8], view: View) -> Signs:
     """The signs of a view of some prints [n, PRINT_BYTES]: SIGNS_TYPE [n]."""
     values = luma(prints) @ _transform(view)
     contrast = np.sqrt(np.einsum("ij,ij->i", values, values))
-    shares = (values[:, _SHARED] / np.maximum(1e-3, contrast)[:, None] + 1) * 2 ** (FINE_BITS - 1)
+    amplitudes = (values[:, _TELLING] / np.maximum(1e-3, contrast)[:, None] + 1) * 2 ** (FINE_BITS - 1)
+    # At -_CLEAR a frequency is far from clear, but the mirror turns those that are odd.
     either_way = np.where(_ODD[:NOW_BITS], np.abs(values[:, :NOW_BITS]), values[:, :NOW_BITS])
     strength = np.abs(either_way - _CLEAR)
     made = np.zeros(len(prints), SIGNS_TYPE)
@@ -80,7 +84,7 @@ def signs(prints: NDArray[np.uint8], view: View) -> Signs:
     weakest = np.argsort(strength, axis=1, kind="stable")[:, :WEAK].astype(np.uint32)
     made["weak"] = (weakest << _PLACE_BITS * np.arange(WEAK, dtype=np.uint32)).sum(axis=1)
     made["weak_then"] = np.argmin(strength[:, :THEN_BITS], axis=1)
-    made["shares"] = np.clip(shares, 0, 2**FINE_BITS - 1)
+    made["amplitudes"] = np.clip(amplitudes, 0, 2**FINE_BITS - 1)
     made["ways"] = np.where(contrast > FLAT * LUMA_SIDE, _ways(values), 0)
     return made
 
@@ -113,9 +117,9 @@ def unlike(made: Signs, a: NDArray[np.int64], b: NDArray[np.int64], in_mirror: N
 
 
 def apart(made: Signs, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int16]:
-    """How far the shares of prints `a` and `b` of some are apart, at most, in steps of 2 / 256 of the contrast."""
-    shares = made["shares"]
-    return np.asarray(np.abs(shares[a].astype(np.int16) - shares[b]).max(axis=1))
+    """How far the amplitudes of prints `a` and `b` of some are apart, at most, in steps of 2 / 256 of the contrast."""
+    amplitudes = made["amplitudes"]
+    return np.asarray(np.abs(amplitudes[a].astype(np.int16) - amplitudes[b]).max(axis=1))
 
 
 def now_key(now: Signs, mirrored: bool, flips: int) -> NDArray[np.uint64]:
