@@ -37,9 +37,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_a_release_is_the_same_bytes_wherever_it_is_made(tmp_path: Path, manifest: str) -> None:
-    again = release(
-        tmp_path / "other", [pair_row(i) for i in reversed(range(30))], Layout(shard_pairs=8, val_share=0.3)
-    )
+    moved = [pair_row(i) | {"source": f"/mnt/elsewhere/{i // 3}.mp4"} for i in reversed(range(30))]
+    again = release(tmp_path / "other", moved, Layout(shard_pairs=8, val_share=0.3))
     for path in Path(manifest).parent.iterdir():
         assert path.read_bytes() == (Path(again).parent / path.name).read_bytes(), path.name
 
