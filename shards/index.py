@@ -130,14 +130,14 @@ def _row_groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
 
 
 def check_index(path: str, shards: dict[str, list[str]]) -> None:
-    """Raise ReleaseCorrupt unless the index at `path` lists the pairs of each shard (ids in order), and no others."""
+    """Raise ReleaseCorrupt unless the index at `path` lists each shard's pairs, ids in order, and no others."""
     with open_source(path) as file:
         table = pq.read_table(file, columns=["shard", "position", "pair_id"])
-    listed: dict[str, list[str]] = {}
-    for shard, pair_id in zip(table["shard"].to_pylist(), table["pair_id"].to_pylist(), strict=True):
-        listed.setdefault(shard, []).append(pair_id)
+    listed: dict[str, list[tuple[int, str]]] = {}
+    for shard, *place in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        listed.setdefault(shard, []).append(tuple(place))
     for name in sorted(listed.keys() | shards.keys()):
-        if listed.get(name) != shards.get(name):
+        if listed.get(name) != list(enumerate(shards.get(name, ()))):
             raise ReleaseCorrupt(f"{path} does not list the pairs that {name} holds")
 
 
