@@ -8,7 +8,8 @@ but the rows: row groups are cut at fixed places, and where the videos lay is no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -129,16 +130,19 @@ def _row_groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
         yield waiting.combine_chunks()
 
 
-def check_index(path: str, shards: dict[str, list[str]]) -> None:
-    """Raise ReleaseCorrupt unless the index at `path` lists each shard's pairs, ids in order, and no others."""
+def check_index(path: str, shards: Mapping[str, Sequence[str]]) -> None:
+    """Raise ReleaseCorrupt unless the index at `path` lists the pairs that `shards` hold: by name, ids in order."""
+    held = ((name, place, pair_id) for name in sorted(shards) for place, pair_id in enumerate(shards[name]))
+    for listed, expected in zip_longest(_places(path), held):
+        if listed != expected:
+            raise ReleaseCorrupt(f"{path} does not list the pairs as the shards hold them: {listed} for {expected}")
+
+
+def _places(path: str) -> Iterator[tuple[str, int, str]]:
+    """Shard, position and pair id of every row."""
     with open_source(path) as file:
-        table = pq.read_table(file, columns=["shard", "position", "pair_id"])
-    listed: dict[str, list[tuple[int, str]]] = {}
-    for shard, *place in zip(*(column.to_pylist() for column in table.columns), strict=True):
-        listed.setdefault(shard, []).append(tuple(place))
-    for name in sorted(listed.keys() | shards.keys()):
-        if listed.get(name) != list(enumerate(shards.get(name, ()))):
-            raise ReleaseCorrupt(f"{path} does not list the pairs that {name} holds")
+        for batch in pq.ParquetFile(file).iter_batches(columns=["shard", "position", "pair_id"]):
+            yield from zip(*(batch[name].to_pylist() for name in ("shard", "position", "pair_id")), strict=True)
 
 
 def count_licences(path: Path) -> dict[str, int]:

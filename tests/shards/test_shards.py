@@ -92,14 +92,18 @@ def test_verify_names_what_is_wrong(manifest: str, damage: str) -> None:
         verify(manifest)
 
 
-def test_verify_finds_an_index_of_other_pairs(tmp_path: Path, manifest: str) -> None:
+def test_verify_finds_an_index_of_other_pairs(manifest: str) -> None:
     """Were a wrong index published, with its own hash in the manifest, its rows would tell."""
     opened = load_manifest(manifest)
     index = f"{opened.folder}/{INDEX}"
     pairs = verify_shards(opened.folder, opened.shards)
     check_index(index, pairs)
     first, *others = sorted(pairs)
-    for wrong in ({**pairs, first: pairs[first][::-1]}, {name: pairs[name] for name in others}, {**pairs, "x.tar": []}):
+    for wrong in (
+        {**pairs, first: pairs[first][::-1]},
+        {name: pairs[name] for name in others},
+        {**pairs, "x.tar": ["p"]},
+    ):
         with pytest.raises(ReleaseCorrupt, match=r"index\.parquet does not list"):
             check_index(index, wrong)
 
