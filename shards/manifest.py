@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from infra.errors import ReleaseCorrupt, UsageError
+from infra.faults import writing
 from infra.lease import Lease
 from infra.stage import Row
 from infra.store import Store, read_source
@@ -64,7 +65,8 @@ def publish(
         raise UsageError("there is nothing to release: no pair was made")
     shards = sorted((_shard(row) for row in packed), key=lambda shard: shard.name)
     with TemporaryDirectory(prefix="uvr-release-") as folder:
-        files = _write_companions(Path(folder), shards, index, facts)
+        with writing(folder):
+            files = _write_companions(Path(folder), shards, index, facts)
         body = {
             "format": FORMAT,
             "pairs": count_pairs(shards),
