@@ -218,7 +218,7 @@ def release_list(lake: str, as_json: bool) -> None:
 def release_verify(path: str) -> None:
     """`uvr release verify`."""
     release = manifests.verify(path)
-    size = sum(shard.bytes for shard in release.shards)
+    size = sum(file.bytes for file in (*release.shards, *release.files))
     pairs = sum(shard.samples for shard in release.shards)
     print(f"release {release.release_id} is whole: {pairs} pairs in {len(release.shards)} shards, {size:,} bytes read")
 

@@ -31,6 +31,7 @@ from infra.stage import Outcome, Stage
 from infra.store import Store
 from infra.tables import SOURCES, Counts, Link, Tables, chain_links, status_row, write_listing
 from shards.contact_sheet import ensure_contact_sheet
+from shards.index import index_rows
 from shards.manifest import Manifest, load_manifest, publish, published
 from synth.ingest import list_sources
 from synth.tasks import quotas, shortage
@@ -127,7 +128,8 @@ def _publish(run: Run, recipe: Recipe, stages: Sequence[Stage], counts: Sequence
         "decontamination": decontamination(run.tables),
     }
     packs = run.tables.query("SELECT * FROM out_pack ORDER BY key")
-    return publish(run.store, run.lease, packs, facts, partial(remember, run.tables, stages, run.releases))
+    index = index_rows(run.tables.db)
+    return publish(run.store, run.lease, packs, index, facts, partial(remember, run.tables, stages, run.releases))
 
 
 def _without_cost(counts: Counts) -> dict[str, Any]:

@@ -68,4 +68,4 @@ class StaleLease(UvrError):
 
 
 class ReleaseCorrupt(UvrError):
-    """A release does not match its manifest; the text names the shard and what differs."""
+    """A release does not match its manifest; the text names the file and what differs."""

@@ -175,6 +175,19 @@ class Store:
         pq.write_table(rows, sink, compression="zstd")
         self.write(name, sink.getvalue().to_pybytes())
 
+    def put(self, name: str, path: Path) -> None:
+        """Write the content of a local file as `name`, whole or not at all, however large it is."""
+        with writing(self.url):
+            if not self.is_local:
+                self.fs.put_file(str(path), self.full(name))
+                return
+            with self._temporary(name) as temporary:
+                with path.open("rb") as source, temporary.open("wb") as file:
+                    shutil.copyfileobj(source, file, 2**20)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(self.full(name))
+
     def create(self, name: str, data: bytes) -> bool:
         """Write `name` only if it does not exist; False when another writer was first."""
         with writing(self.url):

@@ -27,7 +27,9 @@ from infra.stage import Drop, Fault, Outcome, Row, RowStage, Stage
 from infra.store import Store
 
 SOURCES = "sources"
-SOURCE_COLUMNS = pa.schema([("source", pa.string()), ("size_bytes", pa.int64()), ("weak_caption", pa.string())])
+SOURCE_COLUMNS = pa.schema(
+    [("source", pa.string()), ("size_bytes", pa.int64()), ("weak_caption", pa.string()), ("license", pa.string())]
+)
 
 RECORD = pa.schema(
     [

@@ -1,33 +1,31 @@
-"""A release: shards and the manifest that is written last and makes them one."""
+"""A release: shards, what describes them, and the manifest that is written last and makes them one."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import pyarrow as pa
+
 from infra.errors import ReleaseCorrupt, UsageError
+from infra.faults import writing
 from infra.lease import Lease
 from infra.stage import Row
-from infra.store import Store, open_source, read_source
+from infra.store import Store, read_source
+from shards.card import CARD, card, licence_id
+from shards.croissant import CROISSANT, croissant
+from shards.files import ReleaseFile, Shard, check_bytes, count_pairs, local_file
+from shards.index import INDEX, check_index, count_licences, write_index
 from shards.reader import read_pairs
 
 FORMAT = "uvr-release/1"
+MANIFEST = "manifest.json"
 PUBLISHED = "published"  # folder of a lake; one file for each release, named in their order
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One tar of a release."""
-
-    name: str
-    split: str
-    task: str
-    samples: int
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,7 @@ class Manifest:
     folder: str
     release_id: str
     shards: tuple[Shard, ...]
+    files: tuple[ReleaseFile, ...]  # the others: index, card, metadata; none in releases from before there were
     facts: dict[str, Any]  # recipe, fingerprints, funnel, shortage
 
     def path(self, shard: Shard) -> str:
@@ -48,49 +47,64 @@ class Manifest:
         return count_pairs(self.shards)
 
 
-def count_pairs(shards: Sequence[Shard]) -> dict[str, dict[str, int]]:
-    """Pairs by task and split of some shards."""
-    counts: dict[str, dict[str, int]] = {}
-    for shard in shards:
-        by_split = counts.setdefault(shard.task, {})
-        by_split[shard.split] = by_split.get(shard.split, 0) + shard.samples
-    return counts
-
-
 def publish(
     store: Store,
     lease: Lease,
     packed: Sequence[Row],
+    index: pa.RecordBatchReader,
     facts: dict[str, Any],
     before: Callable[[str], None] = lambda release_id: None,
 ) -> str:
-    """Publish packed shards as one release; returns the manifest's name in the lake.
+    """Publish packed shards and their index as one release; returns the manifest's name in the lake.
 
     The release's id is a hash of what it holds, so publishing the same release again changes nothing.
+    Card and metadata are among what it holds, so neither of them can tell the id.
     `before` is called with the id of a release that is new when all of it but the manifest is there.
     """
     if not packed:
         raise UsageError("there is nothing to release: no pair was made")
-    shards = sorted(
-        (
-            Shard(**{k: row[k] for k in Shard.__dataclass_fields__ if k != "name"}, name=row["shard_name"])
-            for row in packed
-        ),
-        key=lambda shard: shard.name,
-    )
-    body = {"format": FORMAT, "pairs": count_pairs(shards), "shards": [asdict(s) for s in shards], **facts}
-    release_id = hashlib.sha256(_dump(body)).hexdigest()[:12]
-    folder = f"releases/{release_id}"
-    if not store.exists(f"{folder}/manifest.json"):
-        for row in packed:
-            store.share(row["tar_path"], f"{folder}/{row['shard_name']}")
-        verify_shards(store.url + "/" + folder, shards)
-        before(release_id)
-        lease.check(store)
-        store.write(f"{folder}/manifest.json", _dump({"release_id": release_id, **body}))
+    shards = sorted((_shard(row) for row in packed), key=lambda shard: shard.name)
+    with TemporaryDirectory(prefix="uvr-release-") as folder:
+        with writing(folder):
+            files = _write_companions(Path(folder), shards, index, facts)
+        body = {
+            "format": FORMAT,
+            "pairs": count_pairs(shards),
+            "shards": [asdict(shard) for shard in shards],
+            "files": [asdict(file) for file in files],
+            **facts,
+        }
+        release_id = _content_id(body)
+        release = f"releases/{release_id}"
+        if not store.exists(f"{release}/{MANIFEST}"):
+            for row in packed:
+                store.share(row["tar_path"], f"{release}/{row['shard_name']}")
+            for file in files:
+                store.put(f"{release}/{file.name}", Path(folder, file.name))
+            verify_files(store.url + "/" + release, shards, files)
+            before(release_id)
+            lease.check(store)
+            store.write(f"{release}/{MANIFEST}", _dump({"release_id": release_id, **body}))
     if release_id not in published(store):
         store.create(f"{PUBLISHED}/{lease.number:08d}-{release_id}.json", _dump({"release_id": release_id}))
-    return f"{folder}/manifest.json"
+    return f"{release}/{MANIFEST}"
+
+
+def _shard(row: Row) -> Shard:
+    known = {field.name: row[field.name] for field in fields(Shard) if field.name != "name"}
+    return Shard(name=row["shard_name"], **known)
+
+
+def _write_companions(
+    folder: Path, shards: Sequence[Shard], index: pa.RecordBatchReader, facts: dict[str, Any]
+) -> list[ReleaseFile]:
+    """Write what stands beside the shards into a local folder: index, card and Croissant metadata."""
+    columns = write_index(index, folder / INDEX)
+    licences = count_licences(folder / INDEX)
+    (folder / CARD).write_bytes(card(shards, facts, licences, columns))
+    metadata = croissant(licence_id(licences), shards, local_file(folder / INDEX), columns)
+    (folder / CROISSANT).write_bytes(metadata)
+    return [local_file(folder / name) for name in sorted((CARD, CROISSANT, INDEX))]
 
 
 def published(store: Store) -> list[str]:
@@ -103,55 +117,79 @@ def _dump(body: dict[str, Any]) -> bytes:
     return json.dumps(body, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
+def _content_id(body: dict[str, Any]) -> str:
+    """The id of a release from its manifest without the id."""
+    return hashlib.sha256(_dump(body)).hexdigest()[:12]
+
+
 def load_manifest(path: str) -> Manifest:
-    """Read a manifest; raises UsageError when `path` is not one."""
+    """Read a manifest; raises UsageError when `path` is not one, ReleaseCorrupt when it is a damaged one."""
+    return _parse(_read(path), path)
+
+
+def _read(path: str) -> bytes:
     try:
-        body = json.loads(read_source(path))
+        return read_source(path)
     except FileNotFoundError as error:
         raise UsageError(f"no release manifest at {path}") from error
-    except (IsADirectoryError, ValueError) as error:
-        raise UsageError(f"{path} is not a release manifest (expected a manifest.json)") from error
-    if not isinstance(body, dict) or body.get("format") != FORMAT:
-        raise UsageError(f"{path} is not a release manifest of format {FORMAT}")
-    shards = tuple(Shard(**shard) for shard in body.pop("shards"))
-    return Manifest(path.rsplit("/", 1)[0] if "/" in path else ".", body.pop("release_id"), shards, body)
+    except IsADirectoryError as error:
+        raise UsageError(f"{path} is a folder, not a release manifest (expected a {MANIFEST})") from error
+
+
+def _parse(data: bytes, path: str) -> Manifest:
+    try:
+        body = json.loads(data)
+        if body["format"] != FORMAT:
+            raise ValueError(f"its format is not {FORMAT}")
+        shards = tuple(Shard(**shard) for shard in body.pop("shards"))
+        files = tuple(ReleaseFile(**file) for file in body.pop("files", ()))
+        release_id = body.pop("release_id")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if PurePosixPath(path).name == MANIFEST:
+            raise ReleaseCorrupt(f"{path} is damaged, or no release manifest: {error!r}") from error
+        raise UsageError(f"{path} is not a release manifest (expected a {MANIFEST}): {error!r}") from error
+    return Manifest(path.rsplit("/", 1)[0] if "/" in path else ".", release_id, shards, files, body)
 
 
 def verify(path: str) -> Manifest:
-    """Re-read every byte of a release; raises ReleaseCorrupt naming the first shard that differs."""
-    manifest = load_manifest(path)
-    verify_shards(manifest.folder, manifest.shards)
-    body = {**manifest.facts, "shards": [asdict(shard) for shard in manifest.shards]}
-    if hashlib.sha256(_dump(body)).hexdigest()[:12] != manifest.release_id:
-        raise ReleaseCorrupt(f"{path}: its content does not match its release id {manifest.release_id}")
+    """Re-read every byte of a release; raises ReleaseCorrupt naming the first file that differs.
+
+    What is not the release's own is not looked at: verdicts and pictures that were put beside it later.
+    """
+    data = _read(path)
+    manifest = _parse(data, path)
+    body = json.loads(data)
+    release_id = body.pop("release_id")
+    if _dump({"release_id": release_id, **body}) != data or _content_id(body) != release_id:
+        raise ReleaseCorrupt(f"{path}: its content hashes to {_content_id(body)}, its release id is {release_id}")
+    verify_files(manifest.folder, manifest.shards, manifest.files)
     return manifest
 
 
-def verify_shards(folder: str, shards: Sequence[Shard]) -> None:
-    """Check size, checksum and every sample of the shards in `folder`; raises ReleaseCorrupt."""
+def verify_files(folder: str, shards: Sequence[Shard], files: Sequence[ReleaseFile]) -> None:
+    """Check size and checksum of every file in `folder`, every sample, and the index; raises ReleaseCorrupt."""
+    pairs = verify_shards(folder, shards)
+    for file in files:
+        check_bytes(f"{folder}/{file.name}", file)
+    if INDEX in [file.name for file in files]:
+        check_index(f"{folder}/{INDEX}", pairs)
+
+
+def verify_shards(folder: str, shards: Sequence[Shard]) -> dict[str, list[str]]:
+    """Check size, checksum and every sample of the shards in `folder`; returns each one's pair ids in order.
+
+    Raises ReleaseCorrupt.
+    """
     seen: set[str] = set()
+    held: dict[str, list[str]] = {}
     for shard in shards:
         path = f"{folder}/{shard.name}"
-        _verify_bytes(path, shard)
+        check_bytes(path, shard)
         ids = [pair.pair_id for pair in read_pairs([path])]
         if len(ids) != shard.samples:
             raise ReleaseCorrupt(f"{path} holds {len(ids)} samples, the manifest says {shard.samples}")
         if twice := seen.intersection(ids) or len(ids) != len(set(ids)):
             raise ReleaseCorrupt(f"{path}: pairs appear twice: {twice}")
         seen.update(ids)
-
-
-def _verify_bytes(path: str, shard: Shard) -> None:
-    digest, size = hashlib.sha256(), 0
-    try:
-        with open_source(path) as file:
-            while block := file.read(2**20):
-                digest.update(block)
-                size += len(block)
-    except FileNotFoundError as error:
-        raise ReleaseCorrupt(f"{path} is missing") from error
-    if size != shard.bytes or digest.hexdigest() != shard.sha256:
-        raise ReleaseCorrupt(
-            f"{path}: {size} bytes with sha256 {digest.hexdigest()[:12]}…, "
-            f"the manifest says {shard.bytes} with {shard.sha256[:12]}…"
-        )
+        held[shard.name] = ids
+    return held

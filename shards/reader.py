@@ -22,12 +22,14 @@ SIDES = {
     "V2V": (("video",), ("video",)),
 }
 EXTENSIONS = {"image": "jpg", "video": "mp4"}
+MEMBERS = frozenset({"json", "query.jpg", "query.mp4", "target.jpg", "target.mp4"})  # all that a sample may hold
 
 
 def read_pairs(paths: Iterable[str]) -> Iterator[Pair]:
     """The pairs of some shards, in the order they were written.
 
-    Raises ReleaseCorrupt when a tar is damaged or a sample lacks what its task needs.
+    Raises ReleaseCorrupt when a tar is damaged, holds a member that no release has (a link, a path that leads
+    elsewhere, anything but JSON, JPEG and MP4), or a sample lacks what its task needs.
     """
     for path in paths:
         for key, members in _samples(path):
@@ -61,13 +63,25 @@ def _side(role: str, parts: tuple[str, ...], facts: dict[str, Any], members: dic
     return Side(**found)
 
 
+def _name_parts(entry: tarfile.TarInfo, path: str) -> tuple[str, str]:
+    """Key and extension of a member; raises ReleaseCorrupt for one that other tools might follow or execute."""
+    stem, _, extension = entry.name.partition(".")
+    if not entry.isfile():
+        raise ReleaseCorrupt(f"{path}: member {entry.name!r} is a link, a folder or a device; a shard holds files only")
+    if not stem or "/" in entry.name or "\\" in entry.name:
+        raise ReleaseCorrupt(f"{path}: member {entry.name!r} is no plain file name; do not unpack this tar")
+    if extension not in MEMBERS:
+        raise ReleaseCorrupt(f"{path}: member {entry.name!r} is none of .{', .'.join(sorted(MEMBERS))}")
+    return stem, extension
+
+
 def _samples(path: str) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Key and members of each sample; a key ends at the first dot, as in webdataset."""
     key, members = "", dict[str, bytes]()
     try:
         with open_source(path) as file, tarfile.open(fileobj=file, mode="r|") as tar:
             for entry in tar:
-                stem, _, extension = entry.name.partition(".")
+                stem, extension = _name_parts(entry, path)
                 if stem != key and members:
                     yield key, members
                     members = {}

@@ -1,4 +1,4 @@
-"""Lists the input: which videos a run is about, with their weak captions where there are any."""
+"""Lists the input: which videos a run is about, with their weak captions and licences where there are any."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ VIDEO_SUFFIXES = frozenset(
 MANIFEST_SUFFIXES = (".csv", ".jsonl", ".parquet")
 PATH_COLUMNS = ("path", "video", "file", "filename", "url", "source")
 CAPTION_COLUMNS = ("caption", "weak_caption", "text", "title")
+LICENCE_COLUMNS = ("license", "licence")
 
 
 def list_sources(videos: str) -> list[Outcome]:
     """One outcome per listed video: a row of the sources table, or why it is none.
 
     `videos` is a folder (searched to its depth), a glob, one video, or a CSV / JSONL / Parquet
-    manifest with a path column and optionally a caption column; paths in a manifest may be relative
-    to it. Raises UsageError when nothing is found, EndpointDown when the server of `videos` itself stays
+    manifest with a path column and optionally a caption and a license column; paths in a manifest may
+    be relative to it. Raises UsageError when nothing is found, EndpointDown when the server of `videos` itself stays
     away; an entry of a manifest whose server does is a Fault `unreachable`.
     """
     if videos.lower().endswith(MANIFEST_SUFFIXES):
         outcomes = list(_from_manifest(videos))
     else:
         files = [file for file in find_files(videos) if PurePosixPath(file.url).suffix.lower() in VIDEO_SUFFIXES]
-        outcomes = [_row(file, None) for file in files]
+        outcomes = [_row(file) for file in files]
     if not outcomes:
         raise UsageError(f"no videos at {videos}: name a folder, a glob or a manifest ({', '.join(MANIFEST_SUFFIXES)})")
     return outcomes
@@ -60,9 +61,10 @@ def source_key(file: FileFacts) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _row(file: FileFacts, caption: str | None) -> Outcome:
+def _row(file: FileFacts, caption: str | None = None, licence: str | None = None) -> Outcome:
     key = source_key(file)
-    return {"key": key, "parent": key, "source": file.url, "size_bytes": file.size_bytes, "weak_caption": caption}
+    told = {"weak_caption": caption, "license": licence}
+    return {"key": key, "parent": key, "source": file.url, "size_bytes": file.size_bytes, **told}
 
 
 def _from_manifest(manifest: str) -> Iterator[Outcome]:
@@ -73,6 +75,7 @@ def _from_manifest(manifest: str) -> Iterator[Outcome]:
     if path_column is None:
         raise UsageError(f"{manifest} has no path column; name one of {', '.join(PATH_COLUMNS)}")
     caption_column = _column(entries[0], CAPTION_COLUMNS)
+    licence_column = _column(entries[0], LICENCE_COLUMNS)
     folder = manifest.rsplit("/", 1)[0] if "/" in manifest else "."
     seen: set[str] = set()
     down: set[str] = set()  # servers that were given their time once; thousands of entries may name one
@@ -96,8 +99,12 @@ def _from_manifest(manifest: str) -> Iterator[Outcome]:
             yield Drop(entry_key, "listed_twice", {"duplicate_of": found[0].url})
         else:
             seen.add(found[0].url)
-            caption = str(entry.get(caption_column) or "").strip() if caption_column else ""
-            yield _row(found[0], caption or None)
+            yield _row(found[0], _text(entry, caption_column), _text(entry, licence_column))
+
+
+def _text(entry: Mapping[str, Any], column: str | None) -> str | None:
+    """What an entry says in a column; None where it is empty or there is no such column."""
+    return str(entry.get(column) or "").strip() or None if column else None
 
 
 def _column(entry: Mapping[str, Any], names: tuple[str, ...]) -> str | None:

@@ -12,6 +12,8 @@ keep_ray_local()  # before any test imports Ray
 settings.register_profile("untimed", deadline=None)  # how long a machine takes is no property of the code
 settings.load_profile("untimed")
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # before any test imports what would ask the hub
+
 # Ray workers import the stages that tests define from here.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(Path(__file__).parent / "support"), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -15,7 +15,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from shards.manifest import Manifest, Shard
+from shards.files import Shard
+from shards.manifest import Manifest
 from shards.reader import read_pairs
 from shards.records import INSTRUCTIONS, Pair
 from shards.split import rank

@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from service import wait_until_gone
@@ -18,7 +19,9 @@ from world_copies import add_copies
 
 from infra.lake import dropped, open_tables
 from infra.sample_world.write import write_world
+from shards.index import COLUMNS, INDEX, SCORE_MAP, SCORES
 from shards.manifest import load_manifest, verify
+from shards.records import CAPTION_KINDS
 
 pytestmark = pytest.mark.slow
 
@@ -143,6 +146,23 @@ def test_a_finished_lake_does_no_work(world: str, uninterrupted: Path, tmp_path:
 def test_one_worker_makes_the_same_release(world: str, uninterrupted: Path, tmp_path: Path) -> None:
     manifest = Runs(world, tmp_path / "lake", tmp_path / "prefect").finish("--set", "run.workers=1")
     assert _release_bytes(manifest) == _release_bytes(uninterrupted)
+
+
+def test_the_index_of_a_release_tells_what_the_lake_knows(uninterrupted: Path) -> None:
+    """Every column and score that needs no prober; what names a place is the file's name alone."""
+    rows = pq.read_table(uninterrupted.with_name(INDEX))
+    assert rows.column_names == [column.name for column in (*COLUMNS, SCORE_MAP)]
+    assert {name for scores in rows["scores"].to_pylist() for name, _ in scores} >= {*SCORES} - {
+        "near_duplicate_distance", "consistency",
+    }  # fmt: skip
+    assert all(
+        set(captions) == set(CAPTION_KINDS) and all(captions.values()) for captions in rows["captions"].to_pylist()
+    )
+    assert all(name == Path(name).name for name in rows["source"].to_pylist())
+    with open_tables(str(uninterrupted.parents[2])) as tables:
+        for row in tables.query("SELECT pair_id, start_s, end_s, width, fps, weak_caption FROM out_layout"):
+            [told] = rows.filter(pc.equal(rows["pair_id"], row["pair_id"])).select(list(row)).to_pylist()
+            assert told == row
 
 
 def test_a_change_redoes_only_what_follows(world: str, uninterrupted: Path, tmp_path: Path) -> None:

@@ -48,6 +48,16 @@ def test_the_store_works_on_other_file_systems() -> None:
     assert [file.url for file in find_files("memory://lake/parts")] == ["memory:///lake/parts/a.parquet"]
 
 
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_local_file_is_put_whole_in_place_of_what_was_there(tmp_path: Path, remote: bool) -> None:
+    store = Store("memory://put" if remote else str(tmp_path / "store"))
+    (tmp_path / "large").write_bytes(b"bytes" * 10**6)
+    store.write("deep/a", b"old")
+    store.put("deep/a", tmp_path / "large")
+    assert store.read("deep/a") == b"bytes" * 10**6
+    assert store.list("deep") == ["deep/a"]
+
+
 def test_a_live_owner_keeps_others_out(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with hold_lease(store) as first:

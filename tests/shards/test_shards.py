@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -12,50 +13,16 @@ import pytest
 import webdataset
 from hypothesis import given
 from hypothesis import strategies as st
+from published_release import pair_row, release
 
 from infra.errors import ReleaseCorrupt, UsageError
-from infra.lease import hold_lease
-from infra.stage import Row
 from infra.store import Store
-from infra.workspace import LakeWorkspace
+from shards.index import INDEX, check_index
 from shards.layout import Layout
-from shards.manifest import load_manifest, publish, published, verify
+from shards.manifest import load_manifest, published, verify, verify_shards
 from shards.reader import read_pairs
 from shards.split import val_videos
-from shards.writer import FACTS, MEDIA, Pack
-
-
-def pair_row(number: int, task: str = "TI2V") -> Row:
-    facts = dict.fromkeys((*FACTS, *MEDIA))
-    pair_id = hashlib.sha256(f"{task}{number}".encode()).hexdigest()[:24]
-    return facts | {
-        "pair_id": pair_id,
-        "task": task,
-        "video_id": f"v{number // 3}",
-        "query_id": f"q{number}",
-        "target_id": f"t{number}",
-        "query_text": f"wörds {number}",
-        "query_image": "stages/x/media/frame.jpg",
-        "target_video": "stages/x/media/clip.mp4",
-    }
-
-
-def release(root: Path, rows: list[Row], layout: Layout) -> str:
-    """A published release of the rows, made with the stages' own functions."""
-    store = Store(str(root))
-    store.write("stages/x/media/frame.jpg", b"a frame")
-    store.write("stages/x/media/clip.mp4", b"a clip" * 100)
-    by_key = {row["pair_id"]: row for row in rows}
-    table = pa.Table.from_pylist([{"key": key, **row} for key, row in sorted(by_key.items())])
-    placed: dict[str, list[Row]] = {}
-    for place in layout.compute(table, table.slice(0, 0)):
-        assert isinstance(place, dict)
-        placed.setdefault(place["shard"], []).append({**by_key[place["key"]], **place})
-    work = Pack().open(LakeWorkspace(str(root), "stages/pack"))
-    groups = [{"key": key, **{n: [m[n] for m in members] for n in Pack.needs}} for key, members in placed.items()]
-    packed = [row for row in work(groups) if isinstance(row, dict)]
-    with hold_lease(store) as lease:
-        return str(root / publish(store, lease, packed, {"recipe": {}}))
+from shards.writer import FACTS
 
 
 @pytest.fixture
@@ -63,10 +30,15 @@ def manifest(tmp_path: Path) -> str:
     return release(tmp_path / "lake", [pair_row(i) for i in range(30)], Layout(shard_pairs=8, val_share=0.3))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A release that tests leave as they found it."""
+    return release(tmp_path_factory.mktemp("whole"), [pair_row(i) for i in range(3)], Layout(val_share=0))
+
+
 def test_a_release_is_the_same_bytes_wherever_it_is_made(tmp_path: Path, manifest: str) -> None:
-    again = release(
-        tmp_path / "other", [pair_row(i) for i in reversed(range(30))], Layout(shard_pairs=8, val_share=0.3)
-    )
+    moved = [pair_row(i) | {"source": f"/mnt/elsewhere/{i // 3}.mp4"} for i in reversed(range(30))]
+    again = release(tmp_path / "other", moved, Layout(shard_pairs=8, val_share=0.3))
     for path in Path(manifest).parent.iterdir():
         assert path.read_bytes() == (Path(again).parent / path.name).read_bytes(), path.name
 
@@ -106,20 +78,71 @@ def test_splits_share_no_source_video(manifest: str) -> None:
     assert not videos["train"] & videos["val"]
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "recount"])
+@pytest.mark.parametrize("damage", ["cut", "remove", "recount"])
 def test_verify_names_what_is_wrong(manifest: str, damage: str) -> None:
     shard = sorted(Path(manifest).parent.glob("*.tar"))[1]
     data = shard.read_bytes()
     shard.unlink()  # it shares its bytes with the lake's copy
-    if damage == "flip":
-        shard.write_bytes(data[:700] + bytes([data[700] ^ 1]) + data[701:])
-    elif damage == "cut":
+    if damage == "cut":
         shard.write_bytes(data[:-512])
     elif damage == "recount":
         shard.write_bytes(data)
         Path(manifest).write_text(Path(manifest).read_text().replace('"samples": 8', '"samples": 7', 1))
-    with pytest.raises(ReleaseCorrupt, match=r"\.tar" if damage != "recount" else "7"):
+    with pytest.raises(ReleaseCorrupt, match=r"\.tar" if damage != "recount" else r"manifest\.json"):
         verify(manifest)
+
+
+def test_verify_finds_an_index_of_other_pairs(manifest: str) -> None:
+    """Were a wrong index published, with its own hash in the manifest, its rows would tell."""
+    opened = load_manifest(manifest)
+    index = f"{opened.folder}/{INDEX}"
+    pairs = verify_shards(opened.folder, opened.shards)
+    check_index(index, pairs)
+    first, *others = sorted(pairs)
+    for wrong in (
+        {**pairs, first: pairs[first][::-1]},
+        {name: pairs[name] for name in others},
+        {**pairs, "x.tar": ["p"]},
+    ):
+        with pytest.raises(ReleaseCorrupt, match=r"index\.parquet does not list"):
+            check_index(index, wrong)
+
+
+def test_a_release_from_before_there_was_an_index_is_still_whole(manifest: str) -> None:
+    body = json.loads(Path(manifest).read_text())
+    del body["files"], body["release_id"]
+    text = json.dumps(body, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    body["release_id"] = hashlib.sha256(text.encode()).hexdigest()[:12]
+    Path(manifest).write_text(json.dumps(body, sort_keys=True, indent=1, ensure_ascii=False) + "\n")
+    assert verify(manifest).files == ()
+
+
+def test_a_flipped_bit_is_found_wherever_it_is(manifest: str) -> None:
+    names = sorted(path.name for path in Path(manifest).parent.iterdir())
+    assert {"README.md", "croissant.json", "index.parquet", "manifest.json"} < set(names)
+    for name in names:
+        path = Path(manifest).with_name(name)
+        data = path.read_bytes()
+        for place in (0, len(data) // 3, len(data) // 2, len(data) - 1):
+            path.unlink()  # a shard shares its bytes with the lake's copy
+            path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+            with pytest.raises(ReleaseCorrupt, match=re.escape(f"/{name}")):
+                verify(manifest)
+        path.write_bytes(data)
+    verify(manifest)
+
+
+@given(st.data())
+def test_no_bit_of_a_manifest_can_flip_unseen(whole: str, data: st.DataObject) -> None:
+    path = Path(whole)
+    held = path.read_bytes()
+    place, bit = data.draw(st.integers(0, len(held) - 1)), data.draw(st.integers(0, 7))
+    try:
+        path.write_bytes(held[:place] + bytes([held[place] ^ (1 << bit)]) + held[place + 1 :])
+        with pytest.raises(ReleaseCorrupt, match=r"manifest\.json"):
+            verify(whole)
+    finally:
+        path.write_bytes(held)
 
 
 def test_a_sample_without_its_media_is_corrupt(tmp_path: Path) -> None:
@@ -131,6 +154,38 @@ def test_a_sample_without_its_media_is_corrupt(tmp_path: Path) -> None:
         tar.addfile(entry, io.BytesIO(body))
     with pytest.raises(ReleaseCorrupt, match="sample abc has no query image"):
         list(read_pairs([str(path)]))
+
+
+def write_tar(path: Path, *entries: tuple[str, bytes]) -> str:
+    """A tar with members of these names, types and no bytes."""
+    with tarfile.open(path, "w") as tar:
+        for name, kind in entries:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, "a.json"
+            tar.addfile(entry)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("../a.json", tarfile.REGTYPE),
+        ("/etc/a.json", tarfile.REGTYPE),
+        ("below/../../a.json", tarfile.REGTYPE),
+        ("..\\a.json", tarfile.REGTYPE),
+        (".json", tarfile.REGTYPE),
+        ("b.json", tarfile.SYMTYPE),
+        ("b.query.jpg", tarfile.LNKTYPE),
+        ("b.json", tarfile.CHRTYPE),
+        ("b.json", tarfile.FIFOTYPE),
+        ("b.json", tarfile.DIRTYPE),
+        *((f"a.{extension}", tarfile.REGTYPE) for extension in ("pkl", "pickle", "pyd", "target.pth", "mp4.pyd", "")),
+    ],
+)
+def test_a_tar_with_another_kind_of_member_is_refused(tmp_path: Path, name: str, kind: bytes) -> None:
+    path = write_tar(tmp_path / "x.tar", ("a.json", tarfile.REGTYPE), (name, kind))
+    with pytest.raises(ReleaseCorrupt, match=re.escape(repr(name.rstrip("/")))):
+        list(read_pairs([path]))
 
 
 def test_other_files_are_no_manifest(tmp_path: Path) -> None:

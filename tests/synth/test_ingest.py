@@ -55,6 +55,14 @@ def test_manifests(folder: Path, kind: str) -> None:
     assert [row.reason for row in found if isinstance(row, Drop)] == ["listed_twice"]
 
 
+@pytest.mark.parametrize("column", ["license", "licence"])
+def test_a_manifest_may_name_licences(folder: Path, column: str) -> None:
+    manifest = folder / "list.csv"
+    manifest.write_text(f"path,{column}\na.mp4,cc-by-4.0\ndeep/er/b.WEBM,\n")
+    rows = [row for row in list_sources(str(manifest)) if isinstance(row, dict)]
+    assert [row["license"] for row in rows] == ["cc-by-4.0", None]
+
+
 def test_entries_on_servers_are_told_apart(tmp_path: Path) -> None:
     """A file, none, one that may not be read, and two on a server that is down: only the last may pass."""
     up, down = Server({"/a.mp4": b"abc"}), Server({})

@@ -1,0 +1,60 @@
+"""A published release of made-up pairs, made with the functions of the stages and with nothing around them."""
+
+import hashlib
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from toy_release import draw_clip
+
+from infra.lease import hold_lease
+from infra.media.encode import encode_image, encode_video
+from infra.stage import Row
+from infra.store import Store
+from infra.workspace import LakeWorkspace
+from shards.index import index_rows
+from shards.layout import Layout
+from shards.manifest import publish
+from shards.writer import FACTS, MEDIA, Pack
+
+
+def pair_row(number: int, task: str = "TI2V") -> Row:
+    """The columns that layout, pack and index read of one pair; three pairs share a video."""
+    facts = dict.fromkeys((*FACTS, *MEDIA))
+    pair_id = hashlib.sha256(f"{task}{number}".encode()).hexdigest()[:24]
+    return facts | {
+        "pair_id": pair_id,
+        "task": task,
+        "video_id": f"v{number // 3}",
+        "query_id": f"q{number}",
+        "target_id": f"t{number}",
+        "query_text": f"wörds {number}",
+        "query_image": "stages/x/media/frame.jpg" if task == "TI2V" else None,
+        "target_video": "stages/x/media/clip.mp4",
+        "source": f"/home/somewhere/videos/{number // 3}.mp4",
+        "width": 640,
+        "captions": [f"{kind} of {number}" for kind in "abcde"],
+        "motion": number / 10,
+        "near_duplicate_distance": 0.25 if number % 2 else None,
+    }
+
+
+def release(root: Path, rows: list[Row], layout: Layout) -> str:
+    """A published release of the rows, in a lake at `root`; returns the manifest's path."""
+    store = Store(str(root))
+    frames = draw_clip("red", "disc", "left")
+    store.write("stages/x/media/frame.jpg", encode_image(frames[0]))
+    store.write("stages/x/media/clip.mp4", encode_video(frames, fps=6, crf=12))
+    by_key = {row["pair_id"]: row for row in rows}
+    table = pa.Table.from_pylist([{"key": key, **row} for key, row in sorted(by_key.items())])
+    placed = [by_key[p["key"]] | p for p in layout.compute(table, table.slice(0, 0)) if isinstance(p, dict)]
+    groups: dict[str, list[Row]] = {}
+    for row in placed:
+        groups.setdefault(row["shard"], []).append(row)
+    work = Pack().open(LakeWorkspace(str(root), "stages/pack"))
+    packed = work([{"key": key, **{n: [m[n] for m in members] for n in Pack.needs}} for key, members in groups.items()])
+    with duckdb.connect() as db, hold_lease(store) as lease:
+        db.register("placed", pa.Table.from_pylist(placed))
+        db.execute("CREATE TABLE out_layout AS FROM placed")
+        made = [row for row in packed if isinstance(row, dict)]
+        return str(root / publish(store, lease, made, index_rows(db), {"recipe": {}}))
