@@ -43,7 +43,7 @@ from infra.stage import Drop
 
 T = TypeVar("T")
 
-SAMPLE = 400  # clips of the sample whose pairs are all compared
+SAMPLE = 160  # clips of the sample whose pairs are all compared
 
 
 def save(clips: int, path: str) -> tuple[NDArray[np.int64], Sequence[str]]:
