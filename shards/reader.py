@@ -30,7 +30,7 @@ def read_pairs(paths: Iterable[str]) -> Iterator[Pair]:
     Raises ReleaseCorrupt when a tar is damaged or a sample lacks what its task needs.
     """
     for path in paths:
-        for key, members in _samples(path):
+        for key, members in read_samples(path):
             yield parse_pair(members, f"{path}: sample {key}")
 
 
@@ -61,7 +61,7 @@ def _side(role: str, parts: tuple[str, ...], facts: dict[str, Any], members: dic
     return Side(**found)
 
 
-def _samples(path: str) -> Iterator[tuple[str, dict[str, bytes]]]:
+def read_samples(path: str) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Key and members of each sample; a key ends at the first dot, as in webdataset."""
     key, members = "", dict[str, bytes]()
     try:

@@ -1,0 +1,53 @@
+"""What is known about every pair of a release, text and numbers only: the preview's one source besides media."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+
+from shards.manifest import Manifest
+from shards.reader import read_samples
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One pair; what a release does not tell is None or empty, and is not shown."""
+
+    pair_id: str
+    task: str
+    split: str
+    shard: str  # its file name
+    video_id: str
+    query_id: str
+    target_id: str
+    clip_id: str | None = None
+    source: str | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    width: int | None = None  # pixels
+    height: int | None = None
+    query_text: str | None = None
+    target_text: str | None = None
+    weak_caption: str | None = None  # what came with the video
+    captions: Mapping[str, str] = field(default_factory=dict)  # text by kind (shards.records.CAPTION_KINDS)
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts of its two sides."""
+        return tuple(text for text in (self.query_text, self.target_text) if text)
+
+    @property
+    def clip(self) -> str:
+        """What tells its clip from others."""
+        return self.clip_id or self.target_id
+
+
+def read_facts(release: Manifest) -> Iterator[Facts]:
+    """The facts of every pair, shard by shard, one at a time; raises ReleaseCorrupt when a tar is damaged."""
+    known = {column.name for column in fields(Facts)} - {"split", "shard"}
+    for shard in release.shards:
+        for _, members in read_samples(release.path(shard)):
+            facts = json.loads(members["json"])
+            yield Facts(split=shard.split, shard=shard.name, **{name: facts[name] for name in facts.keys() & known})
