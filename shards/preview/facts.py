@@ -19,7 +19,6 @@ class Facts:
     split: str
     shard: str  # its file name
     video_id: str
-    query_id: str
     target_id: str
     clip_id: str | None = None
     source: str | None = None
@@ -46,8 +45,9 @@ class Facts:
 
 def read_facts(release: Manifest) -> Iterator[Facts]:
     """The facts of every pair, shard by shard, one at a time; raises ReleaseCorrupt when a tar is damaged."""
-    known = {column.name for column in fields(Facts)} - {"split", "shard"}
+    known = {column.name for column in fields(Facts)} - {"task", "split", "shard"}
     for shard in release.shards:
         for _, members in read_samples(release.path(shard)):
             facts = json.loads(members["json"])
-            yield Facts(split=shard.split, shard=shard.name, **{name: facts[name] for name in facts.keys() & known})
+            told = {name: facts[name] for name in facts.keys() & known}
+            yield Facts(task=shard.task, split=shard.split, shard=shard.name, **told)

@@ -1,4 +1,21 @@
 "use strict";
+// A play button in place of controls that would cover the picture. Without this script the controls stay.
+for (const video of document.querySelectorAll("video")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "play";
+  button.textContent = "\u25B6\uFE0E";
+  button.setAttribute("aria-label", `Play ${video.getAttribute("aria-label")}`);
+  button.addEventListener("click", () => {
+    button.remove();
+    video.controls = true;
+    video.focus();
+    video.play();
+  });
+  video.controls = false;
+  video.after(button);
+}
+
 // Search over the texts of the page. Texts become text nodes only, never markup.
 (() => {
   const PAGE = 50; // results drawn at a time
@@ -9,8 +26,10 @@
   const found = document.getElementById("found");
   const more = document.getElementById("more");
   const ready = found.textContent;
-  const lowered = texts.map((text) => text.toLowerCase());
-  const haystacks = rows.map(([id, , , , parts]) => [id, ...parts.map(([, text]) => lowered[text])].join("\n"));
+  // Words in lower case, each behind a space: " red" finds "red" and "reddish", not "predominant".
+  const spaced = (text) => ` ${text.toLowerCase().replace(/[^\p{L}\p{M}\p{N}]+/gu, " ")}`;
+  const spacedTexts = texts.map(spaced);
+  const haystacks = rows.map(([id, , , , parts]) => spaced(id) + parts.map(([, text]) => spacedTexts[text]).join(""));
   let matches = [];
   let pattern = null;
 
@@ -55,7 +74,7 @@
   };
 
   const search = () => {
-    const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = spaced(words.value).split(" ").filter(Boolean);
     results.replaceChildren();
     if (!wanted.length && !task.value) {
       matches = [];
@@ -63,10 +82,9 @@
       more.hidden = true;
       return;
     }
-    const escaped = wanted.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-    pattern = wanted.length ? new RegExp(`(${escaped.join("|")})`, "giu") : /(?!)/;
+    pattern = wanted.length ? new RegExp(`(?<![\\p{L}\\p{M}\\p{N}])(${wanted.join("|")})`, "giu") : /(?!)/;
     matches = rows.filter(
-      (row, at) => (!task.value || row[1] === task.value) && wanted.every((word) => haystacks[at].includes(word)),
+      (row, at) => (!task.value || row[1] === task.value) && wanted.every((word) => haystacks[at].includes(` ${word}`)),
     );
     found.textContent = `${matches.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} pairs match.`;
     drawMore();

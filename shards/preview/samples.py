@@ -19,9 +19,10 @@ from shards.preview.survey import spread
 from shards.reader import parse_pair, read_samples
 from shards.records import Pair, Side
 
-SAMPLES = 4  # of each task
+# In the order of the page: what moves first.
+SHOWN = ("T2V", "TI2V", "TV2V", "I2V", "V2V", "T2I", "T2T")
 STRIPS = 24  # clips of the contact sheet
-STRIP_FRAMES, STRIP_HEIGHT = 3, 96
+STRIP_FRAMES, STRIP_HEIGHT, SEAM = 3, 120, 2  # pixels
 MEDIA_BYTES = 11_000_000  # of all samples, before base64 makes 4 of every 3
 JPEG_QUALITY = 80
 
@@ -64,14 +65,16 @@ class Gallery:
     left_out: Mapping[str, int]
 
 
-def make_gallery(release: Manifest, drawn: Mapping[str, Sequence[Facts]], count: int) -> Gallery:
+def make_gallery(
+    release: Manifest, drawn: Mapping[str, Sequence[Facts]], count: int, most_bytes: int = MEDIA_BYTES
+) -> Gallery:
     """Up to `count` samples of every task, and a contact sheet of captioned clips.
 
-    Only shards that hold a wanted pair are read, and no more than MEDIA_BYTES of samples and one more
+    Only shards that hold a wanted pair are read, and no more than `most_bytes` of samples and one more
     pair are held at any time. Raises ReleaseCorrupt when a pair's media are missing or cannot be decoded.
     """
     sheet = spread(drawn["T2V"])[:STRIPS]
-    chosen = {task: spread(pairs)[:count] for task, pairs in drawn.items() if pairs}
+    chosen = {task: spread(drawn[task])[:count] for task in SHOWN if drawn[task]}
     turns = {pair.pair_id: turn for pairs in chosen.values() for turn, pair in enumerate(pairs)}
     on_sheet = {pair.pair_id: pair for pair in sheet}
     strips: dict[str, Strip] = {}
@@ -81,7 +84,7 @@ def make_gallery(release: Manifest, drawn: Mapping[str, Sequence[Facts]], count:
             strips[pair.pair_id] = _strip(on_sheet[pair.pair_id], pair.target.video or b"")
         if pair.pair_id in turns:
             held[pair.pair_id] = pair
-            _make_room(held, turns)
+            _make_room(held, turns, most_bytes)
     samples = {
         task: tuple(_sample(facts, held[facts.pair_id]) for facts in pairs if facts.pair_id in held)
         for task, pairs in chosen.items()
@@ -107,10 +110,10 @@ def _read(release: Manifest, wanted: Iterable[Facts]) -> Iterator[Pair]:
                 break
 
 
-def _make_room(held: dict[str, Pair], turns: Mapping[str, int]) -> None:
-    """Let go of the samples whose turn is latest until the rest fits: every task keeps its first ones longest."""
-    while sum(_size(pair) for pair in held.values()) > MEDIA_BYTES:
-        del held[max(held, key=lambda pair_id: (turns[pair_id], pair_id))]
+def _make_room(held: dict[str, Pair], turns: Mapping[str, int], most_bytes: int) -> None:
+    """Let go of samples until the rest fits, the biggest of the latest turn first: every task keeps its first ones."""
+    while sum(_size(pair) for pair in held.values()) > most_bytes:
+        del held[max(held, key=lambda pair_id: (turns[pair_id], _size(held[pair_id]), pair_id))]
 
 
 def _size(pair: Pair) -> int:
@@ -131,8 +134,10 @@ def _shown(side: Side, facts: Facts) -> Shown:
 
 
 def _strip(facts: Facts, video: bytes) -> Strip:
-    """Frames of a clip side by side, all of one height."""
-    strip = np.concatenate([_scaled(frame) for frame in _frames(video, facts, STRIP_FRAMES)], axis=1)
+    """Frames of a clip side by side on black, all of one height."""
+    frames = [_scaled(frame) for frame in _frames(video, facts, STRIP_FRAMES)]
+    seamed = [np.pad(frame, ((0, 0), (0, SEAM), (0, 0))) for frame in frames[:-1]]
+    strip = np.concatenate([*seamed, frames[-1]], axis=1)
     return Strip(facts, data_uri(_jpeg(strip), "image/jpeg"), strip.shape[1], strip.shape[0])
 
 
