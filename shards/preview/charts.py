@@ -40,9 +40,10 @@ def histogram(values: ArrayLike, weights: ArrayLike, whole: bool = False) -> His
     low, high = float(held.min()), float(held.max())
     step = max(nice_step((high - low) / (MOST_BINS - 2)), 1.0 if whole else 0.0)
     first = np.floor(low / step)
-    edges = (first + np.arange(int(np.floor(high / step) - first) + 2)) * step
-    counts, _ = np.histogram(held, edges, weights=np.asarray(weights))
-    return Histogram(edges, counts.astype(np.int64), whole)
+    bins = int(np.floor(high / step) - first) + 1
+    places = np.clip(np.floor(held / step) - first, 0, bins - 1).astype(np.int64)
+    counts = np.bincount(places, np.asarray(weights), bins).astype(np.int64)
+    return Histogram((first + np.arange(bins + 1)) * step, counts, whole)
 
 
 def nice_step(least: float) -> float:

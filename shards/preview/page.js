@@ -25,7 +25,6 @@ for (const video of document.querySelectorAll("video")) {
   const results = document.getElementById("results");
   const found = document.getElementById("found");
   const more = document.getElementById("more");
-  const ready = found.textContent;
   // Words in lower case, each behind a space: " red" finds "red" and "reddish", not "predominant".
   const spaced = (text) => ` ${text.toLowerCase().replace(/[^\p{L}\p{M}\p{N}]+/gu, " ")}`;
   const spacedTexts = texts.map(spaced);
@@ -78,7 +77,7 @@ for (const video of document.querySelectorAll("video")) {
     results.replaceChildren();
     if (!wanted.length && !task.value) {
       matches = [];
-      found.textContent = ready;
+      found.textContent = found.dataset.ready;
       more.hidden = true;
       return;
     }
@@ -92,6 +91,8 @@ for (const video of document.querySelectorAll("video")) {
 
   words.addEventListener("input", search);
   task.addEventListener("change", search);
+  words.form.hidden = false;
+  search();
   words.form.addEventListener("submit", (event) => event.preventDefault());
   more.addEventListener("click", drawMore);
 })();

@@ -111,9 +111,9 @@ def _read(release: Manifest, wanted: Iterable[Facts]) -> Iterator[Pair]:
 
 
 def _make_room(held: dict[str, Pair], turns: Mapping[str, int], most_bytes: int) -> None:
-    """Let go of samples until the rest fits, the biggest of the latest turn first: every task keeps its first ones."""
+    """Let go of the biggest samples until the rest fits; the first one of a task goes last."""
     while sum(_size(pair) for pair in held.values()) > most_bytes:
-        del held[max(held, key=lambda pair_id: (turns[pair_id], _size(held[pair_id]), pair_id))]
+        del held[max(held, key=lambda pair_id: (turns[pair_id] > 0, _size(held[pair_id]), pair_id))]
 
 
 def _size(pair: Pair) -> int:
