@@ -63,8 +63,13 @@ def draw_distributions(seen: Survey) -> list[Chart]:
         _draw("Pairs per source video", "videos", per_video, whole=True),
     ]
     for name, scores in sorted(seen.scores.items()):
-        charts.append(_draw(name.replace("_", " "), "clips", Counter(scores.values())))
+        charts.append(_draw(_title(name), "clips", Counter(scores.values())))
     return [chart for chart in charts if chart is not None]
+
+
+def _title(name: str) -> str:
+    """The name of a score as a heading."""
+    return name[:1].upper() + name[1:].replace("_", " ")
 
 
 def _draw(title: str, what: str, counted: Counter[Number], unit: str = "", whole: bool = False) -> Chart | None:

@@ -19,6 +19,7 @@ for (const video of document.querySelectorAll("video")) {
 // Search over the texts of the page. Texts become text nodes only, never markup.
 (() => {
   const PAGE = 50; // results drawn at a time
+  const SIDES = ["query", "target"]; // always shown; captions only where a word is found in them
   const { texts, labels, rows } = JSON.parse(document.getElementById("texts").textContent);
   const words = document.getElementById("words");
   const task = document.getElementById("task");
@@ -58,7 +59,8 @@ for (const video of document.querySelectorAll("video")) {
       what.append(code);
     }
     item.append(what);
-    for (const [label, text] of parts) {
+    const shown = parts.filter(([label, text]) => SIDES.includes(labels[label]) || texts[text].search(pattern) >= 0);
+    for (const [label, text] of shown) {
       const line = document.createElement("p");
       line.append(element("small", labels[label]), ...marked(texts[text]));
       item.append(line);
