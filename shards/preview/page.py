@@ -77,7 +77,6 @@ def _contents(release: Manifest, seen: Survey, gallery: Gallery) -> dict[str, An
         "charts": draw_distributions(seen),
         "sizes": list_sizes(seen),
         "texts": texts,
-        "searchable": len(texts["rows"]),
         "sides": {task: " → ".join(" + ".join(parts) for parts in sides) for task, sides in SIDES.items()},
         "instructions": INSTRUCTIONS,
         "source": source,

@@ -23,7 +23,7 @@ from shards.records import Pair, Side
 SHOWN = ("T2V", "TI2V", "TV2V", "I2V", "V2V", "T2I", "T2T")
 STRIPS = 24  # clips of the contact sheet
 STRIP_FRAMES, STRIP_HEIGHT, SEAM = 3, 120, 2  # pixels
-MEDIA_BYTES = 11_000_000  # of all samples, before base64 makes 4 of every 3
+MEDIA_BYTES = 10_000_000  # of all samples, before base64 makes 4 of every 3
 JPEG_QUALITY = 80
 
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -186,14 +187,19 @@ def test_search_finds_a_bounded_number_of_pairs_and_rare_tasks_whole() -> None:
     assert sum(facts.task == "TV2V" for facts in found) == 3
 
 
-def test_texts_are_held_once_and_bounded() -> None:
+def test_texts_are_held_once_and_sides_come_before_captions() -> None:
     pairs = [
-        Facts(str(i), "T2T", "train", "shard", "video", str(i), query_text="same", target_text=f"{i:09d} " * 100_000)
-        for i in range(6)
+        Facts(str(i), "T2T", "train", "s", "video", str(i), query_text="same", captions={"detailed": f"{i:06d}"})
+        for i in range(5)
     ]
-    found = find_texts(pairs)
-    assert found["texts"][:2] == ["same", pairs[0].target_text]
-    assert len(found["rows"]) == 3, "the fourth would make more than 4 MB"
+    whole = find_texts(pairs).document()
+    assert whole["texts"] == ["same", *(f"{i:06d}" for i in range(5))]
+    assert [row[-1] for row in whole["rows"]] == [[(0, 0), (1, i + 1)] for i in range(5)]
+    some = find_texts(pairs, most_bytes=len("same") + 3 * 6)
+    assert (len(some.rows), some.captioned) == (5, 3)
+    long = [replace(pair, query_text=f"long {pair.pair_id}") for pair in pairs]
+    few = find_texts(long, most_bytes=2 * len("long 0"))
+    assert (len(few.rows), few.captioned) == (2, 0)
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=30))
