@@ -225,14 +225,15 @@ def release_verify(path: str) -> None:
 
 def release_preview(path: str, out: str | None, samples: int) -> None:
     """`uvr release preview`: prints the page's path on the last line."""
-    from shards.preview.page import make_preview, write_preview
+    from shards.preview.page import make_preview, where_to_write
 
     release = manifests.load_manifest(path)
+    store, name = where_to_write(release, out)
     made = make_preview(release, samples)
-    page = write_preview(release, made, out)
+    store.write(name, made.html.encode())
     for task, count in made.left_out.items():
-        print(f"{count} samples of {task} are left out: the page would be too big")
-    print(page)
+        print(f"{task}: {count} of the samples left out, the page would be too big")
+    print(store.location(name))
 
 
 def manifest_of(data: str) -> str:

@@ -36,9 +36,7 @@ def read_pairs(paths: Iterable[str]) -> Iterator[Pair]:
 
 def parse_pair(members: dict[str, bytes], where: str) -> Pair:
     """One sample's members (extension -> bytes) as a Pair; raises ReleaseCorrupt naming `where`."""
-    if "json" not in members:
-        raise ReleaseCorrupt(f"{where} has no json member")
-    facts = json.loads(members["json"])
+    facts = parse_facts(members, where)
     query_parts, target_parts = SIDES[facts["task"]]
     return Pair(
         pair_id=facts["pair_id"],
@@ -49,6 +47,14 @@ def parse_pair(members: dict[str, bytes], where: str) -> Pair:
         query=_side("query", query_parts, facts, members, where),
         target=_side("target", target_parts, facts, members, where),
     )
+
+
+def parse_facts(members: dict[str, bytes], where: str) -> dict[str, Any]:
+    """The texts, ids and numbers of one sample; raises ReleaseCorrupt naming `where`."""
+    if "json" not in members:
+        raise ReleaseCorrupt(f"{where} has no json member")
+    facts: dict[str, Any] = json.loads(members["json"])
+    return facts
 
 
 def _side(role: str, parts: tuple[str, ...], facts: dict[str, Any], members: dict[str, bytes], where: str) -> Side:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
 from shards.manifest import Manifest
-from shards.reader import read_samples
+from shards.reader import parse_facts, read_samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,8 @@ def read_facts(release: Manifest) -> Iterator[Facts]:
     """The facts of every pair, shard by shard, one at a time; raises ReleaseCorrupt when a tar is damaged."""
     known = {column.name for column in fields(Facts)} - {"task", "split", "shard"}
     for shard in release.shards:
-        for _, members in read_samples(release.path(shard)):
-            facts = json.loads(members["json"])
-            told = {name: facts[name] for name in facts.keys() & known}
+        path = release.path(shard)
+        for key, members in read_samples(path):
+            facts = parse_facts(members, f"{path}: sample {key}")
+            told = {name: facts[name] for name in known if facts.get(name) is not None}
             yield Facts(task=shard.task, split=shard.split, shard=shard.name, **told)

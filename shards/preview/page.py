@@ -48,17 +48,15 @@ def make_preview(release: Manifest, samples: int) -> Preview:
     return Preview(page, {task: count for task, count in gallery.left_out.items() if count})
 
 
-def write_preview(release: Manifest, preview: Preview, path: str | None = None) -> str:
-    """Write the page as the file or URL `path`, or beside the manifest; returns where it is.
+def where_to_write(release: Manifest, path: str | None = None) -> tuple[Store, str]:
+    """The store and name of a page at the file or URL `path`, or beside the manifest.
 
     Raises UsageError when `path` is not that of an HTML file.
     """
     if path is not None and (not path.endswith(".html") or Path(path).is_dir()):
         raise UsageError(f"{path} is not an HTML file: give a name that ends in .html")
     folder, _, name = (path or f"{release.folder}/{NAME}").rpartition("/")
-    store = Store(folder or ".")
-    store.write(name, preview.html.encode())
-    return store.location(name)
+    return Store(folder or "."), name
 
 
 def _contents(release: Manifest, seen: Survey, gallery: Gallery) -> dict[str, Any]:

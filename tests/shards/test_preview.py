@@ -19,7 +19,7 @@ from shards.manifest import Manifest, load_manifest
 from shards.preview.charts import MOST_BINS, histogram, nice_step
 from shards.preview.facts import Facts, read_facts
 from shards.preview.funnel import draw_funnel
-from shards.preview.page import make_preview, write_preview
+from shards.preview.page import make_preview, where_to_write
 from shards.preview.samples import make_gallery
 from shards.preview.survey import searchable, spread, survey
 from shards.preview.texts import find_texts
@@ -155,26 +155,25 @@ def test_a_clip_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
         make_preview(release, samples=1)
 
 
-def test_it_is_written_where_one_says(rich: Manifest, tmp_path: Path) -> None:
-    made = make_preview(rich, samples=1)
-    assert Path(write_preview(rich, made)).read_text() == made.html
-    assert Path(write_preview(rich, made)).parent == Path(rich.folder)
-    assert Path(write_preview(rich, made, str(tmp_path / "new" / "look.html"))).read_text() == made.html
-    with pytest.raises(UsageError, match=r"\.html"):
-        write_preview(rich, made, str(tmp_path))
-
-
-def test_the_command_says_where_the_page_is(rich: Manifest, tmp_path: Path) -> None:
+def test_the_command_writes_it_where_one_says(rich: Manifest, tmp_path: Path) -> None:
     def uvr(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "flows.cli", "release", "preview", *arguments]
         return subprocess.run(command, capture_output=True, text=True)
 
-    page = tmp_path / "page.html"
+    page = tmp_path / "new" / "page.html"
     done = uvr(f"{rich.folder}/manifest.json", "--out", str(page), "--samples", "1")
     assert done.stdout.splitlines()[-1] == str(page)
-    assert page.read_text().startswith("<!doctype html>")
+    assert page.read_text() == make_preview(rich, 1).html
     wrong = uvr(f"{rich.folder}/none.json", "--out", str(page))
     assert (wrong.returncode, "no release manifest" in wrong.stderr) == (2, True)
+
+
+def test_it_lies_beside_the_manifest_unless_a_page_is_named(rich: Manifest, tmp_path: Path) -> None:
+    store, name = where_to_write(rich)
+    assert store.location(name) == f"{rich.folder}/preview.html"
+    for path in (str(tmp_path), str(tmp_path / "page.txt")):
+        with pytest.raises(UsageError, match=r"\.html"):
+            where_to_write(rich, path)
 
 
 def test_search_finds_a_bounded_number_of_pairs_and_rare_tasks_whole() -> None:
