@@ -55,8 +55,8 @@ def where_to_write(release: Manifest, path: str | None = None) -> tuple[Store, s
     """
     if path is not None and (not path.endswith(".html") or Path(path).is_dir()):
         raise UsageError(f"{path} is not an HTML file: give a name that ends in .html")
-    folder, _, name = (path or f"{release.folder}/{NAME}").rpartition("/")
-    return Store(folder or "."), name
+    folder, slash, name = (path or f"{release.folder}/{NAME}").rpartition("/")
+    return Store(folder + slash or "."), name
 
 
 def _contents(release: Manifest, seen: Survey, gallery: Gallery) -> dict[str, Any]:
