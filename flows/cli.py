@@ -12,7 +12,7 @@ from flows.service.nightly import Nightly
 from infra.errors import UsageError, UvrError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-release_app = typer.Typer(no_args_is_help=True, help="Published releases: list them, check every byte.")
+release_app = typer.Typer(no_args_is_help=True, help="Published releases: list them, check every byte, look at them.")
 app.add_typer(release_app, name="release")
 
 Lake = Annotated[str, typer.Option(help="Folder or URL where everything is kept.")]
@@ -218,6 +218,18 @@ def release_verify(manifest: Annotated[str, typer.Argument(help="The release's m
     from flows import commands
 
     commands.release_verify(manifest)
+
+
+@release_app.command("preview")
+def release_preview(
+    manifest: Annotated[str, typer.Argument(help="The release's manifest.json.")],
+    out: Annotated[Optional[str], typer.Option(help="HTML file; preview.html beside the manifest if none.")] = None,
+    samples: Annotated[int, typer.Option(help="Most pairs of each task to show with their media.", min=1)] = 4,
+) -> None:
+    """One HTML file to look at a release: clips, samples of every task, funnel, distributions, search over texts."""
+    from flows import commands
+
+    commands.release_preview(manifest, out, samples)
 
 
 def main() -> None:

@@ -223,6 +223,19 @@ def release_verify(path: str) -> None:
     print(f"release {release.release_id} is whole: {pairs} pairs in {len(release.shards)} shards, {size:,} bytes read")
 
 
+def release_preview(path: str, out: str | None, samples: int) -> None:
+    """`uvr release preview`: prints the page's path on the last line."""
+    from shards.preview.page import make_preview, where_to_write
+
+    release = manifests.load_manifest(path)
+    store, name = where_to_write(release, out)
+    made = make_preview(release, samples)
+    store.write(name, made.html.encode())
+    for task, count in made.left_out.items():
+        print(f"{task}: {count} of the samples left out, the page would be too big")
+    print(store.location(name))
+
+
 def manifest_of(data: str) -> str:
     """The manifest that `data` (a release's folder or its manifest) means."""
     return data if data.endswith(".json") else f"{data.rstrip('/')}/manifest.json"

@@ -130,6 +130,19 @@ def _row_groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
         yield waiting.combine_chunks()
 
 
+def read_index(path: str, columns: Iterable[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of an index, of those columns that it has; raises ReleaseCorrupt when it is missing or damaged."""
+    try:
+        with open_source(path) as file:
+            index = pq.ParquetFile(file)
+            held = [name for name in columns if name in index.schema_arrow.names]
+            yield from index.iter_batches(ROW_GROUP, columns=held)
+    except FileNotFoundError as error:
+        raise ReleaseCorrupt(f"{path} is missing") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ReleaseCorrupt(f"{path} is not a readable Parquet file: {error}") from error
+
+
 def check_index(path: str, shards: Mapping[str, Sequence[str]]) -> None:
     """Raise ReleaseCorrupt unless the index at `path` lists the pairs that `shards` hold: by name, ids in order."""
     held = ((name, place, pair_id) for name in sorted(shards) for place, pair_id in enumerate(shards[name]))
@@ -140,9 +153,9 @@ def check_index(path: str, shards: Mapping[str, Sequence[str]]) -> None:
 
 def _places(path: str) -> Iterator[tuple[str, int, str]]:
     """Shard, position and pair id of every row."""
-    with open_source(path) as file:
-        for batch in pq.ParquetFile(file).iter_batches(columns=["shard", "position", "pair_id"]):
-            yield from zip(*(batch[name].to_pylist() for name in ("shard", "position", "pair_id")), strict=True)
+    names = ("shard", "position", "pair_id")
+    for batch in read_index(path, names):
+        yield from zip(*(batch[name].to_pylist() for name in names), strict=True)
 
 
 def count_licences(path: Path) -> dict[str, int]:

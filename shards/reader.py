@@ -32,7 +32,7 @@ def read_pairs(paths: Iterable[str]) -> Iterator[Pair]:
     elsewhere, anything but JSON, JPEG and MP4), or a sample lacks what its task needs.
     """
     for path in paths:
-        for key, members in _samples(path):
+        for key, members in read_samples(path):
             yield parse_pair(members, f"{path}: sample {key}")
 
 
@@ -75,7 +75,7 @@ def _name_parts(entry: tarfile.TarInfo, path: str) -> tuple[str, str]:
     return stem, extension
 
 
-def _samples(path: str) -> Iterator[tuple[str, dict[str, bytes]]]:
+def read_samples(path: str) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Key and members of each sample; a key ends at the first dot, as in webdataset."""
     key, members = "", dict[str, bytes]()
     try:

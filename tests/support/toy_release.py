@@ -3,14 +3,18 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from infra.media.encode import encode_image, encode_video
+from shards.files import local_file
+from shards.index import INDEX, write_index
 from shards.manifest import FORMAT
 from shards.writer import tar_bytes
 
@@ -62,6 +66,15 @@ def toy_sample(task: str, split: str, number: int, **parts: Any) -> dict[str, An
     return {"split": split, "__key__": facts["pair_id"], "json": json.dumps(facts | texts).encode(), **media}
 
 
+def _index_table(rows: list[dict[str, Any]]) -> pa.Table:
+    """What the samples' JSON tells, as an index tells it; scores are a map."""
+    table = pa.Table.from_pylist(rows)
+    if "scores" not in table.column_names:
+        return table
+    scores = pa.array([list(row["scores"].items()) for row in rows], pa.map_(pa.string(), pa.float64()))
+    return table.set_column(table.column_names.index("scores"), "scores", scores)
+
+
 def write_release(
     folder: Path,
     samples: Iterable[dict[str, Any]],
@@ -77,7 +90,8 @@ def write_release(
     for sample in samples:
         members = dict(sample)
         groups.setdefault((members.pop("split"), json.loads(members["json"])["task"]), []).append(members)
-    shards = []
+    shards: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for (split, task), members in sorted(groups.items()):
         for number, start in enumerate(range(0, len(members), shard_pairs)):
             part, name = members[start : start + shard_pairs], f"{split}-{task}-{number:06d}.tar"
@@ -86,8 +100,14 @@ def write_release(
             digest = hashlib.sha256(data).hexdigest()
             shard = {"name": name, "split": split, "task": task, "samples": len(part)}
             shards.append(shard | {"bytes": len(data), "sha256": digest})
+            rows += [
+                {"split": split, "shard": name, "position": place, **json.loads(sample["json"])}
+                for place, sample in enumerate(part)
+            ]
+    write_index(_index_table(rows).to_reader(), folder / INDEX)
     recipe = {"layout": {"seed": 42, "val_share": val_share}}
-    body = {"format": FORMAT, "release_id": release_id, "shards": shards, "recipe": recipe}
+    files = [asdict(local_file(folder / INDEX))]
+    body = {"format": FORMAT, "release_id": release_id, "shards": shards, "files": files, "recipe": recipe}
     path = folder / "manifest.json"
     path.write_text(json.dumps(body))
     return str(path)
