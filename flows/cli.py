@@ -12,7 +12,9 @@ from flows.service.nightly import Nightly
 from infra.errors import UsageError, UvrError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-release_app = typer.Typer(no_args_is_help=True, help="Published releases: list them, check every byte, look at them.")
+release_app = typer.Typer(
+    no_args_is_help=True, help="Published releases: list them, check every byte, look at them, compare them."
+)
 app.add_typer(release_app, name="release")
 
 Lake = Annotated[str, typer.Option(help="Folder or URL where everything is kept.")]
@@ -230,6 +232,18 @@ def release_preview(
     from flows import commands
 
     commands.release_preview(manifest, out, samples)
+
+
+@release_app.command("diff")
+def release_diff(
+    before: Annotated[str, typer.Argument(help="The earlier release's manifest.json.")],
+    after: Annotated[str, typer.Argument(help="The later release's.")],
+    json: AsJson = False,
+) -> None:
+    """What came and what went between two releases: pairs, source videos, and shards to fetch."""
+    from flows import commands
+
+    commands.release_diff(before, after, json)
 
 
 def main() -> None:

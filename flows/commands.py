@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from flows.printing import describe_verdict, print_funnel, print_json, print_release, print_rows, short
+from flows.printing import (
+    describe_verdict,
+    print_difference,
+    print_funnel,
+    print_json,
+    print_release,
+    print_rows,
+    short,
+)
 from flows.service.environment import prefect_server, prepare
 from flows.service.nightly import Nightly
 from infra import lake as lakes
@@ -234,6 +242,17 @@ def release_preview(path: str, out: str | None, samples: int) -> None:
     for task, count in made.left_out.items():
         print(f"{task}: {count} of the samples left out, the page would be too big")
     print(store.location(name))
+
+
+def release_diff(before: str, after: str, as_json: bool) -> None:
+    """`uvr release diff`."""
+    from shards.diff import compare
+
+    found = compare(manifests.load_manifest(before), manifests.load_manifest(after))
+    if as_json:
+        print_json(asdict(found) | {"bytes_came": found.bytes_came})
+    else:
+        print_difference(found)
 
 
 def manifest_of(data: str) -> str:

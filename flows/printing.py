@@ -17,6 +17,9 @@ from infra import lake as lakes
 from infra.store import Store
 from infra.tables import Counts
 from shards import manifest as manifests
+from shards.diff import Difference
+
+LISTED = 20  # source videos that are named
 
 
 def print_json(document: Any) -> None:
@@ -68,6 +71,28 @@ def describe_verdict(verdict: Verdict | None) -> str:
         f"{'promoted' if verdict.promoted else 'rejected'}: R@1 {score.mean:.1%} "
         f"({score.low:.1%} to {score.high:.1%}), "
         f"{points(verdict.difference, verdict.rule.level)} against {rival}"
+    )
+
+
+def print_difference(found: Difference) -> None:
+    """What came and went between two releases: a table of pairs, source videos by name, shards."""
+    table = Table(title=f"{found.before} → {found.after}", title_justify="left", box=None)
+    table.add_column("task")
+    table.add_column("split")
+    for name in ("came", "went", "moved", "stayed"):
+        table.add_column(name, justify="right")
+    for row in found.pairs:
+        table.add_row(row["task"], row["split"], *(f"{row[name]:,}" for name in ("came", "went", "moved", "stayed")))
+    console().print(table)
+    for word, videos in (("came", found.videos_came), ("went", found.videos_went)):
+        print(f"{len(videos):,} source videos {word}" + (":" if videos else ""))
+        for video in videos[:LISTED]:
+            print(f"    {video['source']}  {video['pairs']:,} pairs  {video['video_id']}")
+        if len(videos) > LISTED:
+            print(f"    and {len(videos) - LISTED:,} more (all of them with --json)")
+    print(
+        f"shards: {len(found.shards_came):,} came ({found.bytes_came:,} bytes to fetch), "
+        f"{len(found.shards_went):,} went, {found.shards_stayed:,} stayed as they are"
     )
 
 

@@ -42,6 +42,12 @@ class Manifest:
         """Where the shard's tar is."""
         return f"{self.folder}/{shard.name}"
 
+    def index(self) -> str:
+        """Where the index is; raises UsageError when the release is from before releases had one."""
+        if INDEX not in [file.name for file in self.files]:
+            raise UsageError(f"release {self.release_id} has no {INDEX}: `uvr run` on its lake makes one that has")
+        return f"{self.folder}/{INDEX}"
+
     def pairs(self) -> dict[str, dict[str, int]]:
         """Pairs by task and split."""
         return count_pairs(self.shards)

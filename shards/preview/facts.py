@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
-from infra.errors import UsageError
-from shards.index import INDEX, read_index
+from shards.index import read_index
 from shards.manifest import Manifest
 
 
@@ -48,10 +47,8 @@ def read_facts(release: Manifest) -> Iterator[Facts]:
 
     Raises UsageError when the release is from before releases had one, ReleaseCorrupt when it cannot be read.
     """
-    if INDEX not in [file.name for file in release.files]:
-        raise UsageError(f"release {release.release_id} has no {INDEX}: `uvr run` on its lake makes one that has")
     known = [column.name for column in fields(Facts)]
-    for batch in read_index(f"{release.folder}/{INDEX}", known):
+    for batch in read_index(release.index(), known):
         for row in batch.to_pylist(maps_as_pydicts="strict"):
             told = {name: value for name, value in row.items() if value is not None}
             captions = {kind: text for kind, text in told.pop("captions", {}).items() if text}

@@ -101,8 +101,8 @@ def write_release(
             shard = {"name": name, "split": split, "task": task, "samples": len(part)}
             shards.append(shard | {"bytes": len(data), "sha256": digest})
             rows += [
-                {"split": split, "shard": name, "position": place, **json.loads(sample["json"])}
-                for place, sample in enumerate(part)
+                {"split": split, "shard": name, "position": place, "source": f"{facts['video_id']}.mp4", **facts}
+                for place, facts in enumerate(json.loads(sample["json"]) for sample in part)
             ]
     write_index(_index_table(rows).to_reader(), folder / INDEX)
     recipe = {"layout": {"seed": 42, "val_share": val_share}}
