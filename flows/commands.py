@@ -233,15 +233,12 @@ def release_verify(path: str) -> None:
 
 def release_preview(path: str, out: str | None, samples: int) -> None:
     """`uvr release preview`: prints the page's path on the last line."""
-    from shards.preview.page import make_preview, where_to_write
+    from shards.preview.page import write_preview
 
-    release = manifests.load_manifest(path)
-    store, name = where_to_write(release, out)
-    made = make_preview(release, samples)
-    store.write(name, made.html.encode())
-    for task, count in made.left_out.items():
+    page, left_out = write_preview(manifests.load_manifest(path), samples, out)
+    for task, count in left_out.items():
         print(f"{task}: {count} of the samples left out, the page would be too big")
-    print(store.location(name))
+    print(page)
 
 
 def release_diff(before: str, after: str, as_json: bool) -> None:

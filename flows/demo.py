@@ -11,6 +11,8 @@ from flows.synthesize_pairs import synthesize_pairs
 from flows.tiny_captioner import make_captioner
 from flows.train_and_eval import train_and_eval
 from infra.sample_world.write import write_world
+from shards.manifest import load_manifest
+from shards.preview.page import write_preview
 
 WORLD_SEED = 7
 # A model of a million parameters on two cores: short prompts, few requests at once, and no luck in the answers.
@@ -32,7 +34,9 @@ def run_demo(folder: Path, videos: int, overrides: Sequence[str]) -> None:
     verdict = Path(str(train_and_eval(manifest, str(folder / "model"), None, list(overrides))))
     scores = verdict.with_name(SCORES_REPORT)
     print(f"{scores.read_text()}\n{verdict.read_text()}")
+    preview, _ = write_preview(load_manifest(manifest), samples=4)
     print("look at")
+    print(f"  preview  {preview}")
     print(f"  release  {manifest}")
     print(f"  curves   {folder / 'model' / 'curves.png'}")
     print(f"  scores   {scores}")

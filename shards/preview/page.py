@@ -48,6 +48,17 @@ def make_preview(release: Manifest, samples: int) -> Preview:
     return Preview(page, {task: count for task, count in gallery.left_out.items() if count})
 
 
+def write_preview(release: Manifest, samples: int, out: str | None = None) -> tuple[str, Mapping[str, int]]:
+    """Write the page to the file or URL `out`, or beside the manifest; returns where it is, and `Preview.left_out`.
+
+    Raises what `make_preview` and `where_to_write` raise, the latter's before anything is read.
+    """
+    store, name = where_to_write(release, out)
+    made = make_preview(release, samples)
+    store.write(name, made.html.encode())
+    return store.location(name), made.left_out
+
+
 def where_to_write(release: Manifest, path: str | None = None) -> tuple[Store, str]:
     """The store and name of a page at the file or URL `path`, or beside the manifest.
 
