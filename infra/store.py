@@ -116,16 +116,22 @@ def find_files(pattern: str, patience_s: float = PATIENCE_S) -> list[FileFacts]:
 def _find_once(fs: fsspec.AbstractFileSystem, base: str) -> dict[str, dict[str, Any]]:
     """Files and what is known about them; `fs` is never asked about a file through a listing cache."""
     fs.invalidate_cache()
-    is_folder = base.endswith("/") if _is_http(base) else fs.isdir(base)  # a web page is both
-    if is_folder:
-        below: dict[str, dict[str, Any]] = fs.find(base, detail=True)
-        return below
-    try:
-        return {base: fs.info(base)}  # before globbing: a name may hold brackets
-    except FileNotFoundError as error:
-        if cannot_reach(error):
-            raise
-    return {path: info for path, info in fs.glob(base, detail=True).items() if info["type"] == "file"}
+    if not _is_web_folder(base):
+        try:
+            info = fs.info(base)  # before globbing: a name may hold brackets
+        except FileNotFoundError as error:
+            if cannot_reach(error):
+                raise
+            return {path: info for path, info in fs.glob(base, detail=True).items() if info["type"] == "file"}
+        if info["type"] != "directory":
+            return {base: info}
+    below: dict[str, dict[str, Any]] = fs.find(base, detail=True)
+    return below
+
+
+def _is_web_folder(url: str) -> bool:
+    """Whether `url` is to be taken for a folder of a web server, which says of every page that it is a file."""
+    return _is_http(url) and url.endswith("/")
 
 
 def _stamp(info: dict[str, Any]) -> str:
