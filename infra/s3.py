@@ -6,7 +6,10 @@ botocore, which talks to the store, comes with the extra `s3`: its errors are lo
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any, Final
+
+import fsspec
 
 # A listing that is remembered misses what other processes wrote since. An object that is read in several pieces
 # at once, and replaced meanwhile, comes out half old and half new; one GET is all of one of them.
@@ -30,6 +33,23 @@ _REFUSALS = {
 def is_s3(url: str) -> bool:
     """Whether `url` is in a bucket."""
     return url.startswith(("s3://", "s3a://"))
+
+
+@cache
+def file_system_for_queries() -> fsspec.AbstractFileSystem:
+    """Buckets for DuckDB: a listing is remembered until something is globbed again.
+
+    DuckDB globs at the start of a query and then asks some eight times what each file is, before it reads it: that is
+    answered from the listing. A file that is replaced meanwhile fails the query; no half of it is read.
+    """
+    from s3fs import S3FileSystem
+
+    class ListedAnew(S3FileSystem):  # type: ignore[misc]
+        async def _glob(self, path: str, **kwargs: Any) -> Any:
+            self.invalidate_cache()
+            return await super()._glob(path, **kwargs)
+
+    return ListedAnew(**OPTIONS | {"use_listings_cache": True})
 
 
 def failures() -> tuple[type[Exception], ...]:

@@ -51,8 +51,8 @@ def _file_system(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     try:
         fs, path = fsspec.core.url_to_fs(url, **_options(url))
     except ImportError as error:
-        extra = "pip install 'universal-video-retrieval[s3]'" if s3.is_s3(url) else str(error)
-        raise UsageError(f"{url} cannot be opened: {extra}") from error
+        what = "pip install 'universal-video-retrieval[s3]'" if s3.is_s3(url) else error
+        raise UsageError(f"{url} cannot be opened: {what}") from error
     return fs, path
 
 
@@ -168,6 +168,10 @@ class Store:
         """Where `name` is, as other libraries take it: a path on a local disk, else a URL."""
         full = self.full(name)
         return full if self.is_local else str(self.fs.unstrip_protocol(full))
+
+    def file_system_for_queries(self) -> fsspec.AbstractFileSystem:
+        """What DuckDB is to read the files with where they are not on a local disk."""
+        return s3.file_system_for_queries() if s3.is_s3(self.url) else self.fs
 
     def exists(self, name: str) -> bool:
         """Whether `name` exists now (never answered from a listing cache)."""

@@ -6,8 +6,10 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from s3_server import S3Server
 from toy_stages import Split, write_sources
@@ -18,7 +20,17 @@ from infra.lake import requeue
 from infra.lease import Lease, hold_lease
 from infra.stage import Fault, Outcome
 from infra.store import Store, find_files, open_source
-from infra.tables import Tables, chain_links, has_table, part_table, replace_table, write_part
+from infra.tables import (
+    Link,
+    Tables,
+    chain_links,
+    connect,
+    has_table,
+    part_table,
+    read_parts,
+    replace_table,
+    write_part,
+)
 from infra.workspace import LakeWorkspace
 
 
@@ -188,14 +200,30 @@ def test_tables_tell_the_same_on_s3(lake: Store, tmp_path: Path) -> None:
     assert _story(lake) == _story(Store(str(tmp_path)))
 
 
+def test_a_query_lists_once_and_sees_what_was_committed_since(s3: S3Server, lake: Store) -> None:
+    """DuckDB wants to know each part's size many times; the listing has told it."""
+    link = Link("split", "stages/split", ())
+    write = partial(lake.write_table, rows=pa.table({"key": ["a"]}))
+    for number in range(3):
+        write(f"stages/split/parts/{number}.parquet")
+    counting = f"SELECT count(*) FROM ({read_parts(lake, link)})"
+    s3.requests.clear()
+    with connect(lake) as db:
+        assert db.execute(counting).fetchall() == [(3,)]
+        write("stages/split/parts/3.parquet")
+        assert db.execute(counting).fetchall() == [(4,)]
+    assert len(s3.listings()) == 2
+    assert [request for request in s3.requests if request.startswith("HEAD")] == []
+
+
 def test_a_bucket_that_does_not_exist_is_named(s3: S3Server) -> None:
     nowhere = Store("s3://uvr-no-such-bucket/lake")
-    wanted = "s3://uvr-no-such-bucket.* is in a bucket that does not exist: create"
+    wanted = r"s3://uvr-no-such-bucket.* is in a bucket that does not exist: create"
     with pytest.raises(RunFailed, match=wanted):
         nowhere.write("a", b"")
     with pytest.raises(RunFailed, match=wanted), hold_lease(nowhere):
         pass
-    with pytest.raises(RowError, match="refused.*create the bucket"):
+    with pytest.raises(RowError, match=r"refused.*create the bucket"):
         LakeWorkspace("memory://elsewhere", "x").read("s3://uvr-no-such-bucket/video.mp4")
 
 
