@@ -37,7 +37,7 @@ def is_s3(url: str) -> bool:
 
 @cache
 def file_system_for_queries() -> fsspec.AbstractFileSystem:
-    """Buckets for DuckDB: a listing is remembered until something is globbed again.
+    """Buckets for DuckDB: a folder's listing is remembered until it is globbed again.
 
     DuckDB globs at the start of a query and then asks some eight times what each file is, before it reads it: that is
     answered from the listing. A file that is replaced meanwhile fails the query; no half of it is read.
@@ -46,7 +46,10 @@ def file_system_for_queries() -> fsspec.AbstractFileSystem:
 
     class ListedAnew(S3FileSystem):  # type: ignore[misc]
         async def _glob(self, path: str, **kwargs: Any) -> Any:
-            self.invalidate_cache()
+            folder = self._strip_protocol(path).partition("*")[0].rpartition("/")[0]
+            for known in list(self.dircache):
+                if f"{known}/".startswith(f"{folder}/"):
+                    self.dircache.pop(known, None)
             return await super()._glob(path, **kwargs)
 
     return ListedAnew(**OPTIONS | {"use_listings_cache": True})
@@ -76,7 +79,7 @@ def http_status(error: BaseException) -> int | None:
 
 def is_unanswered(error: BaseException) -> bool:
     """Whether the store could not be connected to, or went away."""
-    return isinstance(error, _errors("HTTPClientError"))
+    return isinstance(error, _errors("ConnectionError", "HTTPClientError"))
 
 
 def is_taken(error: BaseException) -> bool:

@@ -201,18 +201,19 @@ def test_tables_tell_the_same_on_s3(lake: Store, tmp_path: Path) -> None:
 
 
 def test_a_query_lists_once_and_sees_what_was_committed_since(s3: S3Server, lake: Store) -> None:
-    """DuckDB wants to know each part's size many times; the listing has told it."""
-    link = Link("split", "stages/split", ())
+    """DuckDB wants to know each part's size many times; the listings have told it."""
+    links = (Link("split", "stages/split", ()), Link("join", "stages/join", ()))
     write = partial(lake.write_table, rows=pa.table({"key": ["a"]}))
-    for number in range(3):
-        write(f"stages/split/parts/{number}.parquet")
-    counting = f"SELECT count(*) FROM ({read_parts(lake, link)})"
+    for link in links:
+        for number in range(3):
+            write(f"{link.folder}/parts/{number}.parquet")
+    counting = "SELECT " + ", ".join(f"(SELECT count(*) FROM ({read_parts(lake, link)}))" for link in links)
     s3.requests.clear()
     with connect(lake) as db:
-        assert db.execute(counting).fetchall() == [(3,)]
+        assert db.execute(counting).fetchall() == [(3, 3)]
         write("stages/split/parts/3.parquet")
-        assert db.execute(counting).fetchall() == [(4,)]
-    assert len(s3.listings()) == 2
+        assert db.execute(counting).fetchall() == [(4, 3)]
+    assert len(s3.listings()) == 4
     assert [request for request in s3.requests if request.startswith("HEAD")] == []
 
 
