@@ -21,7 +21,7 @@ from flows.service.nightly import Nightly
 from infra import lake as lakes
 from infra.errors import UsageError
 from infra.lease import hold_lease
-from infra.store import Store, find_files
+from infra.store import Store
 from infra.tables import status_row
 from infra.workspace import begin_round
 from shards import manifest as manifests
@@ -199,7 +199,7 @@ def release_list(lake: str, as_json: bool) -> None:
 
     store = Store(lake)
     champion = read_champion(store)
-    found = [file.url for file in find_files(f"{store.url}/releases/*/manifest.json")]
+    found = manifests.manifests(store)
     releases = [manifests.load_manifest(path) for path in found]
     verdicts = [read_verdict(store, release.release_id) for release in releases]
     rows = [

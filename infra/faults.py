@@ -11,6 +11,7 @@ from typing import TypeVar
 import aiohttp
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
 
+from infra import s3
 from infra.errors import DiskFull, EndpointDown, RunFailed
 
 PATIENCE_S = 30.0  # how long a server that does not answer is tried again, in all
@@ -32,6 +33,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         found = found.__cause__
 
 
+def failures() -> tuple[type[Exception], ...]:
+    """What a file system or a server that fails raises."""
+    return (OSError, aiohttp.ClientError, *s3.failures())
+
+
 def disk_is_full(error: BaseException) -> bool:
     """Whether `error`, or what it was raised from, says that a disk or a quota is full."""
     return any(isinstance(cause, OSError) and cause.errno in _FULL for cause in _causes(error))
@@ -47,22 +53,30 @@ def writing(where: str) -> Iterator[None]:
     """Turn what keeps the lake `where` from being written into DiskFull, EndpointDown or RunFailed."""
     try:
         yield
-    except (OSError, aiohttp.ClientError) as error:
+    except failures() as error:
         if disk_is_full(error):
             raise disk_full(error, f"the disk of {where}") from error
         if cannot_reach(error):
             raise EndpointDown(f"{where} cannot be reached: {error}") from error
+        if refusal := _refusal(error):
+            raise RunFailed(f"{where} {refusal} ({error})") from error
         if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
             raise RunFailed(f"{where} is not writable by this user, or is mounted read-only: {error}") from error
         raise
 
 
+def _refusal(error: BaseException) -> str:
+    """How an object store refuses; empty when `error` is something else."""
+    return next(filter(None, map(s3.refusal, _causes(error))), "")
+
+
 def cannot_reach(error: BaseException) -> bool:
     """Whether `error`, or what it was raised from, is a server that is down, slow, busy or in trouble."""
     for cause in _causes(error):
-        if isinstance(cause, aiohttp.ClientResponseError):
-            return cause.status in _BUSY or cause.status >= 500
-        if isinstance(
+        status = cause.status if isinstance(cause, aiohttp.ClientResponseError) else s3.http_status(cause)
+        if status is not None:
+            return status in _BUSY or status >= 500
+        if s3.is_unanswered(cause) or isinstance(
             cause,
             ConnectionError
             | TimeoutError
@@ -77,7 +91,8 @@ def cannot_reach(error: BaseException) -> bool:
 def reach(url: str, work: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
     """What `work` answers; while `url` cannot be reached it is tried again for `patience_s`.
 
-    Raises EndpointDown when the time is up, and at once whatever else `work` raises.
+    Raises EndpointDown when the time is up, RunFailed when an object store refuses, and at once whatever
+    else `work` raises.
     """
     tries = Retrying(
         retry=retry_if_exception(cannot_reach),
@@ -87,10 +102,12 @@ def reach(url: str, work: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
     )
     try:
         return tries(work)
-    except (OSError, aiohttp.ClientError) as error:
-        if not cannot_reach(error):
-            raise
-        raise EndpointDown(f"{url} cannot be reached: {_deepest(error)}") from error
+    except failures() as error:
+        if cannot_reach(error):
+            raise EndpointDown(f"{url} cannot be reached: {_deepest(error)}") from error
+        if refusal := _refusal(error):
+            raise RunFailed(f"{url} {refusal} ({error})") from error
+        raise
 
 
 def _deepest(error: BaseException) -> BaseException:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import threading
 import time
@@ -42,8 +43,11 @@ class Lease:
 
     def check(self, store: Store) -> None:
         """Raise StaleLease if a later run has taken the lake over."""
-        if store.exists(_record(self.number + 1)):
-            raise StaleLease(f"lease {self.number} is no longer the lake's; a later run took it over")
+        try:  # one GET; to tell whether a name exists, an object store is also asked for a listing
+            store.read(_record(self.number + 1))
+        except FileNotFoundError:
+            return
+        raise StaleLease(f"lease {self.number} is no longer the lake's; a later run took it over")
 
 
 def _latest(store: Store) -> int:
@@ -82,7 +86,29 @@ def _process_is_gone(owner: dict[str, Any]) -> bool:
 def _owner(beat: int, released: bool) -> bytes:
     pid = os.getpid()
     facts = {"host": socket.gethostname(), "pid": pid, "start": _process_start(pid), "beat": beat, "released": released}
-    return json.dumps(facts).encode()
+    return json.dumps(facts | {"token": secrets.token_hex(8)}).encode()
+
+
+def _win(store: Store, name: str, mine: bytes) -> bool:
+    """Whether `name` is created as `mine`, which nobody else would write.
+
+    Raises RunFailed where it can be created a second time, so that two could win.
+    """
+    won = store.create(name, mine)
+    if won and store.create(name, mine):
+        raise RunFailed(
+            f"{store.url} lets a file be created that is there already (it ignores If-None-Match), so two runs could "
+            "own the lake at once: use a store with conditional writes"
+        )
+    return won or _is(store, name, mine)
+
+
+def _is(store: Store, name: str, data: bytes) -> bool:
+    """Whether `name` holds `data`: a create whose answer was lost was sent again, and found what it wrote."""
+    try:
+        return store.read(name) == data
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
@@ -130,9 +156,8 @@ def _take(store: Store, patience_s: float, on_wait: Callable[[str], None] | None
         if sign != seen:
             seen, seen_at = sign, time.monotonic()
         is_silent = time.monotonic() - seen_at >= EXPIRY_S
-        if (owner.get("released") or _process_is_gone(owner) or is_silent) and store.create(
-            _record(last + 1), _owner(0, released=False)
-        ):
+        is_free = owner.get("released") or _process_is_gone(owner) or is_silent
+        if is_free and _win(store, _record(last + 1), _owner(0, released=False)):
             return Lease(last + 1)
         if is_live and time.monotonic() - began >= patience_s:
             raise LakeBusy(f"{_busy(owner)}; wait for it to end and try again")

@@ -22,8 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from infra.errors import EndpointDown
-from infra.faults import PATIENCE_S, cannot_reach, reach, writing
+from infra import s3
+from infra.errors import EndpointDown, UsageError
+from infra.faults import PATIENCE_S, cannot_reach, failures, reach, writing
 
 # A long download may take as long as it likes; a silent server may not.
 _HTTP_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=30.0)
@@ -40,7 +41,19 @@ def _is_http(url: str) -> bool:
 
 def _options(url: str) -> dict[str, Any]:
     """What fsspec is to be told about the file system of `url`."""
+    if s3.is_s3(url):
+        return s3.OPTIONS
     return {"client_kwargs": {"timeout": _HTTP_TIMEOUT}} if _is_http(url) else {}
+
+
+def _file_system(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The file system that `url` is on, and its path there; raises UsageError when there is none for such URLs."""
+    try:
+        fs, path = fsspec.core.url_to_fs(url, **_options(url))
+    except ImportError as error:
+        what = "pip install 'universal-video-retrieval[s3]'" if s3.is_s3(url) else error
+        raise UsageError(f"{url} cannot be opened: {what}") from error
+    return fs, path
 
 
 @contextmanager
@@ -49,11 +62,11 @@ def open_source(url: str) -> Iterator[BinaryIO]:
 
     Raises EndpointDown when the server stays away or is lost on the way, FileNotFoundError.
     """
-    opened = fsspec.open(url, "rb", **_options(url))
-    with reach(url, opened.open) as file:
+    fs, path = _file_system(url)
+    with reach(url, partial(fs.open, path, "rb")) as file:
         try:
             yield file
-        except (OSError, aiohttp.ClientError) as error:
+        except failures() as error:
             if not cannot_reach(error):
                 raise
             raise EndpointDown(f"{url} was lost while it was read: {error}") from error
@@ -68,7 +81,8 @@ def read_source(url: str) -> bytes:
 
 
 def _read_once(url: str) -> bytes:
-    with fsspec.open(url, "rb", **_options(url)) as file:
+    fs, path = _file_system(url)
+    with fs.open(path, "rb") as file:
         data: bytes = file.read()
         return data
 
@@ -88,7 +102,7 @@ def find_files(pattern: str, patience_s: float = PATIENCE_S) -> list[FileFacts]:
     A folder on a web server ends with a slash. A server that does not answer is tried again for
     `patience_s`; raises EndpointDown when it stays away.
     """
-    fs, base = fsspec.core.url_to_fs(pattern, **_options(pattern))
+    fs, base = _file_system(pattern)
     if isinstance(fs, LocalFileSystem):
         base = str(Path(os.path.normpath(base)))
     found = reach(pattern, partial(_find_once, fs, base), patience_s)
@@ -102,16 +116,22 @@ def find_files(pattern: str, patience_s: float = PATIENCE_S) -> list[FileFacts]:
 def _find_once(fs: fsspec.AbstractFileSystem, base: str) -> dict[str, dict[str, Any]]:
     """Files and what is known about them; `fs` is never asked about a file through a listing cache."""
     fs.invalidate_cache()
-    is_folder = base.endswith("/") if _is_http(base) else fs.isdir(base)  # a web page is both
-    if is_folder:
-        below: dict[str, dict[str, Any]] = fs.find(base, detail=True)
-        return below
-    try:
-        return {base: fs.info(base)}  # before globbing: a name may hold brackets
-    except FileNotFoundError as error:
-        if cannot_reach(error):
-            raise
-    return {path: info for path, info in fs.glob(base, detail=True).items() if info["type"] == "file"}
+    if not _is_web_folder(base):
+        try:
+            info = fs.info(base)  # before globbing: a name may hold brackets
+        except FileNotFoundError as error:
+            if cannot_reach(error):
+                raise
+            return {path: info for path, info in fs.glob(base, detail=True).items() if info["type"] == "file"}
+        if info["type"] != "directory":
+            return {base: info}
+    below: dict[str, dict[str, Any]] = fs.find(base, detail=True)
+    return below
+
+
+def _is_web_folder(url: str) -> bool:
+    """Whether `url` is to be taken for a folder of a web server, which says of every page that it is a file."""
+    return _is_http(url) and url.endswith("/")
 
 
 def _stamp(info: dict[str, Any]) -> str:
@@ -123,8 +143,12 @@ class Store:
     """One folder; names are relative POSIX paths below it."""
 
     def __init__(self, root: str) -> None:
-        """`root` is a local path or any fsspec URL; nothing is created yet."""
-        self.fs, base = fsspec.core.url_to_fs(root)
+        """`root` is a local path or any fsspec URL; nothing is created yet.
+
+        Raises UsageError when what such URLs need is not installed. Methods that read raise RunFailed when an
+        object store refuses.
+        """
+        self.fs, base = _file_system(root)
         self.is_local = isinstance(self.fs, LocalFileSystem)
         self.root = str(Path(base).resolve()) if self.is_local else base.rstrip("/")
 
@@ -144,6 +168,10 @@ class Store:
         """Where `name` is, as other libraries take it: a path on a local disk, else a URL."""
         full = self.full(name)
         return full if self.is_local else str(self.fs.unstrip_protocol(full))
+
+    def file_system_for_queries(self) -> fsspec.AbstractFileSystem:
+        """What DuckDB is to read the files with where they are not on a local disk."""
+        return s3.file_system_for_queries() if s3.is_s3(self.url) else self.fs
 
     def exists(self, name: str) -> bool:
         """Whether `name` exists now (never answered from a listing cache)."""
@@ -189,7 +217,11 @@ class Store:
                 temporary.replace(self.full(name))
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write `name` only if it does not exist; False when another writer was first."""
+        """Write `name` only if it does not exist; False when another writer was first.
+
+        On S3 this is a PUT with `If-None-Match: *`; of one that had to be sent twice, because the first answer was
+        lost, the second can find what the first wrote, and the answer is False.
+        """
         with writing(self.url):
             try:
                 if not self.is_local:
@@ -198,8 +230,10 @@ class Store:
                 with self._temporary(name) as temporary:
                     _write_through(temporary, data)
                     os.link(temporary, self.full(name))
-            except FileExistsError:
-                return False
+            except OSError as error:
+                if isinstance(error, FileExistsError) or s3.is_taken(error.__cause__ or error):
+                    return False
+                raise
         return True
 
     @contextmanager
@@ -215,7 +249,7 @@ class Store:
             Path(temporary).unlink(missing_ok=True)
 
     def list(self, folder: str, suffix: str = "") -> list[str]:
-        """Sorted names of the files directly in `folder`; empty when it does not exist."""
+        """Sorted names of what is directly in `folder`; empty when it does not exist."""
         self.fs.invalidate_cache()
         try:
             found = reach(self.url, partial(self.fs.ls, self.full(folder), detail=False))

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from infra.errors import EndpointDown, RowError
+from infra.errors import EndpointDown, RowError, RunFailed
 from infra.lease import Lease
 from infra.stage import Service
 from infra.store import Store, is_external, read_source
@@ -74,7 +74,8 @@ class LakeWorkspace:
     def read(self, source: str) -> bytes:
         """The bytes of a lake-relative path, an absolute path or a URL.
 
-        Raises RowError: `unreachable` when the server of a source stays away, `missing_file`.
+        Raises RowError: `unreachable` when the server of a source stays away, `refused` when a bucket lets nobody
+        in, `missing_file`.
         """
         if not is_external(source):
             return self.store.read(source)
@@ -82,6 +83,8 @@ class LakeWorkspace:
             return read_source(source)
         except EndpointDown as error:
             raise RowError("unreachable", str(error)) from error
+        except RunFailed as error:
+            raise RowError("refused", str(error)) from error
         except FileNotFoundError as error:
             raise RowError("missing_file", f"{source}: {error.__cause__ or error}") from error
 

@@ -119,6 +119,12 @@ def published(store: Store) -> list[str]:
     return [name.removesuffix(".json").rsplit("-", 1)[-1] for name in names]
 
 
+def manifests(store: Store) -> list[str]:
+    """Where the manifests of a lake's releases are, by id; a release that is not whole yet has none."""
+    names = [f"{name}/{MANIFEST}" for name in store.list("releases")]
+    return [store.location(name) for name in names if store.exists(name)]
+
+
 def _dump(body: dict[str, Any]) -> bytes:
     return json.dumps(body, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
 

@@ -1,12 +1,17 @@
 """What several tests share: where the real videos are."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from infra.pool import keep_ray_local
+
+if TYPE_CHECKING:
+    from s3_server import S3Server
 
 keep_ray_local()  # before any test imports Ray
 settings.register_profile("untimed", deadline=None)  # how long a machine takes is no property of the code
@@ -33,3 +38,12 @@ def real_videos() -> Path:
     if not REAL_VIDEOS.is_dir():
         pytest.skip(f"no sample videos at {REAL_VIDEOS}; set UVR_TEST_VIDEOS")
     return REAL_VIDEOS
+
+
+@pytest.fixture(scope="module")
+def s3() -> "Iterator[S3Server]":
+    """An S3 endpoint, which `s3://` means to this process and those it starts."""
+    from s3_server import S3Server  # heavy, and few tests need it
+
+    with S3Server() as server:
+        yield server

@@ -34,7 +34,7 @@ def write_world(folder: str, count: int, seed: int, workers: int = 1) -> str:
     known.update(_rendered(jobs, workers))
     store.write(TRUTH, "".join(_truth(spec, known[spec.name]) for spec in specs).encode())
     store.write(MANIFEST, _manifest(specs).encode())
-    return store.full(MANIFEST)
+    return store.location(MANIFEST)
 
 
 def _rendered(jobs: list[tuple[str, VideoSpec]], workers: int) -> Iterable[tuple[str, int]]:

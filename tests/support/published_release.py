@@ -1,6 +1,7 @@
 """A published release of made-up pairs, made with the functions of the stages and with nothing around them."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -39,8 +40,13 @@ def pair_row(number: int, task: str = "TI2V") -> Row:
     }
 
 
-def release(root: Path, rows: list[Row], layout: Layout) -> str:
-    """A published release of the rows, in a lake at `root`; returns the manifest's path."""
+def release(
+    root: Path | str, rows: list[Row], layout: Layout, before: Callable[[str], None] = lambda release_id: None
+) -> str:
+    """A published release of the rows, in a lake at the path or URL `root`; returns the manifest's path.
+
+    `before` is called when all of it but the manifest is there.
+    """
     store = Store(str(root))
     frames = draw_clip("red", "disc", "left")
     store.write("stages/x/media/frame.jpg", encode_image(frames[0]))
@@ -57,4 +63,4 @@ def release(root: Path, rows: list[Row], layout: Layout) -> str:
         db.register("placed", pa.Table.from_pylist(placed))
         db.execute("CREATE TABLE out_layout AS FROM placed")
         made = [row for row in packed if isinstance(row, dict)]
-        return str(root / publish(store, lease, made, index_rows(db), {"recipe": {}}))
+        return f"{root}/{publish(store, lease, made, index_rows(db), {'recipe': {}}, before)}"
