@@ -48,7 +48,9 @@ def test_it_prints_the_funnel_the_release_and_the_scores(demo: tuple[Path, str])
     manifest = next(line.split()[-1] for line in printed.splitlines() if line.strip().startswith("release "))
     verify(manifest)
     named = [
-        line.split()[-1] for line in printed.splitlines() if line.strip().startswith(("preview ", "curves ", "scores ", "verdict "))
+        line.split()[-1]
+        for line in printed.splitlines()
+        if line.strip().startswith(("preview ", "curves ", "scores ", "verdict "))
     ]
     assert [Path(path).exists() for path in named] == [True] * 4
     curves = (folder / "model" / "curves.png").read_bytes()
