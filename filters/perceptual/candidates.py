@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.perceptual.entries import VIEWS, Entries, Keyed, keyed_prints
+from filters.perceptual.entries import VIEWS, Entries, Keyed, Share, keyed_prints
 from filters.perceptual.geometry import Cells, View, comparable
 from filters.perceptual.keys import apart, unlike
 from filters.perceptual.prints import Prints
@@ -53,7 +53,7 @@ def find_candidates(prints: Prints, group: NDArray[np.int8], cropped: bool) -> C
     return Candidates(pairs[:, 0], pairs[:, 1], pairs[:, 2])
 
 
-def _of_share(prints: Prints, group: NDArray[np.int8], entries: Entries, share: range) -> NDArray[np.int64]:
+def _of_share(prints: Prints, group: NDArray[np.int8], entries: Entries, share: Share) -> NDArray[np.int64]:
     """(whole, copy, view) of the candidates whose prints share one of some keys."""
     alike = (_alike(prints, entries.keyed, hits) for hits in _neighbours(group, entries, share))
     return _unique(np.concatenate(list(alike)))
@@ -68,7 +68,7 @@ class _Hits:
     in_mirror: NDArray[np.bool_]  # whether one of them is seen in the mirror
 
 
-def _neighbours(group: NDArray[np.int8], entries: Entries, share: range) -> Iterator[_Hits]:
+def _neighbours(group: NDArray[np.int8], entries: Entries, share: Share) -> Iterator[_Hits]:
     """Pairs of neighbours among sorted entries, each once, though more than one of their keys may be the same."""
     keyed, numbers = entries.keyed, entries.sorted(share)
     key = entries.key(numbers)

@@ -113,6 +113,15 @@ def _looked_for(prints: Prints, clip_of: NDArray[np.uint32], view: int) -> NDArr
     return np.concatenate(found)
 
 
+@dataclass(frozen=True)
+class Share:
+    """The keys whose part of the later print is in `then`, and whose own part ends in `ending`."""
+
+    then: range
+    endings: int  # how many there are, a power of two
+    ending: int
+
+
 class Entries:
     """All entries as sortable numbers, to be had sorted a share of the keys at a time.
 
@@ -127,18 +136,18 @@ class Entries:
         kinds = product((False, True), (False, True, None))
         self._parts = list(pool.map(partial(_part, keyed), *zip(*kinds, strict=True)))
 
-    def shares(self) -> Iterator[range]:
-        """Ranges of the second parts of keys, each with about as many entries as are sorted at once."""
-        count = np.sum([part.counts for part in self._parts], axis=0)
-        low, entries = 0, 0
-        for value in range(_NO_KEY):
-            if entries and entries + count[value] > _ENTRIES:
-                yield range(low, value)
-                low, entries = value, 0
-            entries += count[value]
-        yield range(low, _NO_KEY)
+    def shares(self) -> Iterator[Share]:
+        """Shares of all keys, each with at most about as many entries as are sorted at once."""
+        count = np.sum([part.counts for part in self._parts], axis=0)[:_NO_KEY]
+        low = 0
+        while low < _NO_KEY:
+            high = max(low + 1, int(np.searchsorted(np.cumsum(count[low:]), _ENTRIES, side="right")) + low)
+            endings = 1 << max(0, int(np.ceil(np.log2(max(1.0, count[low:high].sum() / _ENTRIES)))))
+            for ending in range(endings):
+                yield Share(range(low, high), endings, ending)
+            low = high
 
-    def sorted(self, share: range) -> NDArray[np.uint64]:
+    def sorted(self, share: Share) -> NDArray[np.uint64]:
         """The entries of a share, sorted."""
         entries = np.concatenate([numbers for part in self._parts for numbers in self._numbers(part, share)])
         entries.sort()
@@ -156,8 +165,8 @@ class Entries:
         """Whether their pictures are seen in the mirror."""
         return (numbers & np.uint64(1)).astype(bool)
 
-    def _numbers(self, part: _Part, share: range) -> Iterator[NDArray[np.uint64]]:
-        place = np.flatnonzero((part.keys >= share.start) & (part.keys < share.stop))
+    def _numbers(self, part: _Part, share: Share) -> Iterator[NDArray[np.uint64]]:
+        place = np.flatnonzero((part.keys >= share.then.start) & (part.keys < share.then.stop))
         made, ways, then = self.keyed.signs[place], self.keyed.flips[place], part.keys[place]
         fine = made["amplitudes"][:, 0].astype(np.uint64) >> np.uint64(FINE_BITS - self._fine_bits)
         identity = place.astype(np.uint64) << np.uint64(1) | np.uint64(part.mirrored)
@@ -166,8 +175,10 @@ class Entries:
             left = ways > flips
             if not left.all():
                 made, ways, then, low = made[left], ways[left], then[left], low[left]
-            key = now_key(made, part.mirrored, flips) << np.uint64(THEN_BITS) | then
-            yield key << np.uint64(self._fine_bits + self._id_bits) | low
+            own = now_key(made, part.mirrored, flips)
+            here = own & np.uint64(share.endings - 1) == share.ending
+            key = own[here] << np.uint64(THEN_BITS) | then[here]
+            yield key << np.uint64(self._fine_bits + self._id_bits) | low[here]
 
 
 @dataclass(frozen=True)
