@@ -41,6 +41,7 @@ VIEWS = (
 
 _PIECE = 1 << 17  # prints at once
 _ENTRIES = 1 << 22  # keys sorted at once
+_LOOKED_AT = 1 << 22  # entries at once, for whether they are in a share
 _SHORT, _VERY_SHORT = 10, 5  # prints of clips that have few to be found by
 _EVERY = 2  # prints, of which one is looked for in crops
 _BURST, _PERIOD = 6, 8  # the first prints of so many that are looked for in crops of clips that are not short
@@ -166,7 +167,7 @@ class Entries:
         return (numbers & np.uint64(1)).astype(bool)
 
     def _numbers(self, part: _Part, share: Share) -> Iterator[NDArray[np.uint64]]:
-        place = np.flatnonzero((part.keys >= share.then.start) & (part.keys < share.then.stop))
+        place = part.places(share.then)
         made, ways, then = self.keyed.signs[place], self.keyed.flips[place], part.keys[place]
         fine = made["amplitudes"][:, 0].astype(np.uint64) >> np.uint64(FINE_BITS - self._fine_bits)
         identity = place.astype(np.uint64) << np.uint64(1) | np.uint64(part.mirrored)
@@ -188,6 +189,14 @@ class _Part:
     keys: NDArray[np.uint8]
     mirrored: bool
     counts: NDArray[np.float64]  # entries by key
+
+    def places(self, wanted: range) -> NDArray[np.int64]:
+        """The entries whose key of this kind is wanted."""
+        found = [np.zeros(0, np.int64)]
+        for at in range(0, len(self.keys), _LOOKED_AT):
+            keys = self.keys[at : at + _LOOKED_AT]
+            found.append(np.flatnonzero((keys >= wanted.start) & (keys < wanted.stop)) + at)
+        return np.concatenate(found)
 
 
 def _part(keyed: Keyed, mirrored: bool, is_flipped: bool | None) -> _Part:
