@@ -163,9 +163,9 @@ def _project(recipe: Recipe, run: SampleRun, known: Extrapolation) -> tuple[tupl
     rows = clips
     for stage in run.stages[first:]:
         rows_in, rows = rows, total(pairs.values())
-        if stage.counts.name == recipe.pack.name:
-            rows_in = rows = shard_count(pairs.values(), recipe.layout)
         by_task = {task: _extrapolated(stage, known, task)[0] for task in TASKS}
+        if stage.counts.name == recipe.pack.name:
+            rows_in = rows = shard_count((by_task[task]["bytes"] * taken[task] for task in TASKS), recipe.layout)
         figures = {m: total(by_task[task][m] * taken[task] for task in TASKS) for m in METRICS[1:]}
         stages.append(_stage_plan(stage.counts.name, rows_in, rows, figures, dict.fromkeys(METRICS, "pairs")))
     return tuple(stages), pairs
@@ -224,14 +224,14 @@ def pairs_missing(target_pairs: int, clips: Estimate) -> dict[str, Estimate]:
     return {task: lacking for task, lacking in found.items() if lacking.high > 0}
 
 
-def shard_count(pairs: Iterable[Estimate], layout: Layout) -> Estimate:
-    """Shards that hold so many pairs of each task: every split of a task fills its own."""
+def shard_count(bytes_of_tasks: Iterable[Estimate], layout: Layout) -> Estimate:
+    """Shards that hold so many bytes of each task: every split of a task fills its own."""
 
-    def shards(share: float, counts: Figures) -> Figures:
-        return np.ceil(np.round(counts * share) / layout.shard_pairs)
+    def shards(share: float, sizes: Figures) -> Figures:
+        return np.ceil(sizes * share / layout.shard_bytes)
 
     shares = [share for share in (layout.val_share, 1 - layout.val_share) if share > 0]
-    return total(of_task.map(partial(shards, share)) for of_task in pairs for share in shares)
+    return total(of_task.map(partial(shards, share)) for of_task in bytes_of_tasks for share in shares)
 
 
 def _warnings(recipe: Recipe, run: SampleRun, known: Extrapolation, listed: int) -> list[str]:

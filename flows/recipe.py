@@ -31,6 +31,7 @@ from synth.generators.weights import pinned
 from synth.probe import Probe
 from synth.query import Queries
 from synth.scan import Scan
+from synth.sides import Sides
 from synth.spans import Spans
 from synth.tasks import Pairs
 from train.prober import Embed
@@ -79,6 +80,7 @@ class Recipe(Settings):
     queries: Queries = field(default_factory=Queries)
     decontaminate_texts: DecontaminateTexts = field(default_factory=DecontaminateTexts)
     pairs: Pairs = field(default_factory=Pairs)
+    sides: Sides = field(default_factory=Sides)
     layout: Layout = field(default_factory=Layout)
     pack: Pack = field(default_factory=Pack)
     evaluation: EvaluationSets = field(default_factory=EvaluationSets)
@@ -123,6 +125,7 @@ class Recipe(Settings):
             replace(self.queries, generator=generator),
             *((replace(self.decontaminate_texts, sets=sets),) if sets else ()),
             self.pairs,
+            self.sides,
             self.layout,
             self.pack,
         ]

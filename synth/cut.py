@@ -25,11 +25,12 @@ class Cut(RowStage):
     crf: int = 23  # x264's constant quality, lower is better and larger
 
     name: ClassVar[str] = "cut"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("source", "start_s", "end_s")
     schema: ClassVar[pa.Schema] = pa.schema(
         [
             ("clip_path", pa.string()),  # relative to the lake
+            ("clip_bytes", pa.int64()),
             ("clip_frames", pa.int64()),
             ("clip_width", pa.int32()),
             ("clip_height", pa.int32()),
@@ -51,6 +52,7 @@ def cut_row(settings: Cut, workspace: Workspace, row: Row) -> Iterable[Row]:
         "key": row["key"],
         "parent": row["key"],
         "clip_path": workspace.save(f"{row['key']}.mp4", clip.data),
+        "clip_bytes": len(clip.data),
         "clip_frames": clip.frames,
         "clip_width": clip.width,
         "clip_height": clip.height,

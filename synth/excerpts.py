@@ -34,13 +34,15 @@ class Excerpts(RowStage):
     crf: int = 23
 
     name: ClassVar[str] = "excerpts"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("clip_path", "clip_frames", "clip_width", "clip_height", "clip_fps")
     schema: ClassVar[pa.Schema] = pa.schema(
         [
             ("frame_path", pa.string()),
+            ("frame_bytes", pa.int64()),
             ("frame_time_s", pa.float64()),  # times count from the clip's first frame
             ("subclip_path", pa.string()),
+            ("subclip_bytes", pa.int64()),
             ("subclip_start_s", pa.float64()),
             ("subclip_end_s", pa.float64()),
         ]
@@ -69,8 +71,10 @@ def excerpt_row(settings: Excerpts, workspace: Workspace, row: Row) -> Iterable[
         "key": row["key"],
         "parent": row["key"],
         "frame_path": workspace.save(f"{row['key']}.jpg", jpeg),
+        "frame_bytes": len(jpeg),
         "frame_time_s": round(frame_time_s, 3),
         "subclip_path": workspace.save(f"{row['key']}_part.mp4", part.data),
+        "subclip_bytes": len(part.data),
         "subclip_start_s": round(first / fps, 3),
         "subclip_end_s": round(last / fps, 3),
     }

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 VIDEOS = 14
 KILLS = 6
 COPIES = ("re-encode", "mirror", "brighter")  # of the first videos, listed after all others
-SETTINGS = ("--set", "layout.shard_pairs=8", "--set", "layout.val_share=0.3")
+SETTINGS = ("--set", "layout.shard_bytes=100000", "--set", "layout.val_share=0.3")
 
 
 @pytest.fixture(scope="module")
@@ -189,5 +189,5 @@ def test_a_change_redoes_only_what_follows(world: str, uninterrupted: Path, tmp_
     assert len({uninterrupted, more, other}) == 3
     first, last = (load_manifest(str(path)).facts["fingerprints"] for path in (more, other))
     assert {name for name in first if first[name] != last[name]} == {
-        "captions", "texts", "queries", "pairs", "layout", "pack",
+        "captions", "texts", "queries", "pairs", "sides", "layout", "pack",
     }  # fmt: skip

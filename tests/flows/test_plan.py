@@ -156,6 +156,6 @@ def test_pairs_follow_the_quotas() -> None:
 
 
 def test_shards_are_counted_by_task_and_split() -> None:
-    layout = Layout(val_share=0.1, shard_pairs=10)
-    assert shard_count([clips(100.0, 101.0), clips(5.0, 0.0)], layout).replicates[:2].tolist() == [11, 11]
+    layout = Layout(val_share=0.1, shard_bytes=10)
+    assert shard_count([clips(100.0, 101.0), clips(5.0, 0.0)], layout).replicates[:2].tolist() == [12, 12]
     assert shard_count([clips(100.0)], replace(layout, val_share=0.0)).point == 10

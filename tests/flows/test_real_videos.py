@@ -94,11 +94,11 @@ def test_explain_tells_the_story_of_a_pair(lake: Path) -> None:
     release = load_manifest(status["release"])
     assert sum(count for by_split in release.pairs().values() for count in by_split.values()) > 20
     story = uvr_json("explain", "sam2_dog.mp4", "--lake", str(lake))
-    pair = next(row for row in story if row["stage"] == "pairs" and row["status"] == "out")
+    pair = next(row for row in story if row["stage"] == "sides" and row["status"] == "out")
     told = [row["stage"] for row in uvr_json("explain", pair["key"], "--lake", str(lake))]
     assert told == [
         "sources", "probe", "exact", "rectify", "repeated_captions", "scan", "spans", "quality",
-        "perceptual", "cut", "excerpts", "captions", "texts", "queries", "pairs", "layout",
+        "perceptual", "cut", "excerpts", "captions", "texts", "queries", "pairs", "sides", "layout",
     ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import io
 import json
 import re
 import tarfile
-from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from published_release import pair_row, release
 from infra.errors import ReleaseCorrupt, UsageError
 from infra.store import Store
 from shards.index import INDEX, check_index
-from shards.layout import Layout
+from shards.layout import Layout, cut_evenly
 from shards.manifest import load_manifest, published, verify, verify_shards
 from shards.reader import read_pairs
 from shards.split import val_videos
@@ -27,7 +27,7 @@ from shards.writer import FACTS
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> str:
-    return release(tmp_path / "lake", [pair_row(i) for i in range(30)], Layout(shard_pairs=8, val_share=0.3))
+    return release(tmp_path / "lake", [pair_row(i) for i in range(30)], Layout(shard_bytes=8000, val_share=0.3))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_a_release_is_the_same_bytes_wherever_it_is_made(tmp_path: Path, manifest: str) -> None:
     moved = [pair_row(i) | {"source": f"/mnt/elsewhere/{i // 3}.mp4"} for i in reversed(range(30))]
-    again = release(tmp_path / "other", moved, Layout(shard_pairs=8, val_share=0.3))
+    again = release(tmp_path / "other", moved, Layout(shard_bytes=8000, val_share=0.3))
     for path in Path(manifest).parent.iterdir():
         assert path.read_bytes() == (Path(again).parent / path.name).read_bytes(), path.name
 
@@ -203,14 +203,27 @@ def test_a_video_keeps_its_split_when_others_come(videos: set[str], newcomer: st
     assert len(after) >= 1 or not videos
 
 
-@given(st.lists(st.integers(0, 40), unique=True, max_size=40), st.integers(1, 9))
-def test_every_pair_has_one_place(numbers: list[int], shard_pairs: int) -> None:
-    rows = [pair_row(n, "T2T" if n % 2 else "V2V") for n in numbers]
-    table = pa.table({name: [row[source] for row in rows] for name, source in
-                      (("key", "pair_id"), ("task", "task"), ("video_id", "video_id"))},
-                     schema=pa.schema([(n, pa.string()) for n in ("key", "task", "video_id")]))  # fmt: skip
-    places = [p for p in Layout(shard_pairs=shard_pairs).compute(table, table.slice(0, 0)) if isinstance(p, dict)]
+@given(st.dictionaries(st.integers(0, 40), st.integers(1, 9)), st.integers(1, 20))
+def test_every_pair_has_one_place_in_shards_of_about_one_size(sizes: dict[int, int], shard_bytes: int) -> None:
+    rows = [pair_row(n, "T2T" if n % 2 else "V2V") | {"sample_bytes": size} for n, size in sizes.items()]
+    texts = {"key": "pair_id", "task": "task", "video_id": "video_id"}
+    columns = {name: pa.array([row[source] for row in rows], pa.string()) for name, source in texts.items()}
+    table = pa.table({**columns, "sample_bytes": pa.array([row["sample_bytes"] for row in rows], pa.int64())})
+    places = [p for p in Layout(shard_bytes=shard_bytes).compute(table, table.slice(0, 0)) if isinstance(p, dict)]
     assert sorted(p["key"] for p in places) == sorted(row["pair_id"] for row in rows)
-    sizes = Counter(p["shard_name"] for p in places)
-    assert all(size <= shard_pairs for size in sizes.values())
-    assert len({(p["shard"], p["position"]) for p in places}) == len(rows)
+    size_of = {row["pair_id"]: row["sample_bytes"] for row in rows}
+    shards: dict[str, list[int]] = {}
+    for place in sorted(places, key=lambda p: (p["shard_name"], p["position"])):
+        assert place["position"] == len(shards.setdefault(place["shard_name"], []))
+        shards[place["shard_name"]].append(size_of[place["key"]])
+    assert all(sum(held) <= shard_bytes + max(held) for held in shards.values())
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=60), st.integers(1, 200))
+def test_shards_are_within_one_sample_of_each_other(sizes: list[int], most: int) -> None:
+    edges = cut_evenly(sizes, most)
+    held = [sizes[first:last] for first, last in pairwise(edges)]
+    assert [size for shard in held for size in shard] == sizes
+    assert all(held)
+    wanted = sum(sizes) / max(1, -(-sum(sizes) // most))
+    assert all(abs(sum(shard) - wanted) <= max(sizes) for shard in held) or len(held) < -(-sum(sizes) // most)

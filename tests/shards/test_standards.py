@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a release that tests only read."""
     rows = [pair_row(number, task) for number in range(PAIRS) for task in ("T2V", "TI2V")]
     rows[0] |= {"source": "https://user:secret@host/videos/clip%201.mp4?token=abc#t=1"}
-    return Path(release(tmp_path_factory.mktemp("lake"), rows, Layout(shard_pairs=8, val_share=0.3))).parent
+    return Path(release(tmp_path_factory.mktemp("lake"), rows, Layout(shard_bytes=8000, val_share=0.3))).parent
 
 
 @pytest.fixture(scope="module")

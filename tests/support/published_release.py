@@ -33,6 +33,7 @@ def pair_row(number: int, task: str = "TI2V") -> Row:
         "query_image": "stages/x/media/frame.jpg" if task == "TI2V" else None,
         "target_video": "stages/x/media/clip.mp4",
         "source": f"/home/somewhere/videos/{number // 3}.mp4",
+        "sample_bytes": 1000,
         "width": 640,
         "captions": [f"{kind} of {number}" for kind in "abcde"],
         "motion": number / 10,
