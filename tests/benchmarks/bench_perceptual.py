@@ -19,9 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from itertools import combinations
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,6 +37,7 @@ from filters.perceptual.entries import VIEWS
 from filters.perceptual.matching import Limits, find_match
 from filters.perceptual.prints import Prints
 from filters.perceptual.stage import Perceptual
+from infra.processes import process_pool
 from infra.stage import Drop
 
 T = TypeVar("T")
@@ -131,7 +130,7 @@ def by_transformation(videos: int) -> list[dict[str, object]]:
 
 def alone(function: Callable[..., T], *arguments: object) -> T:
     """What a function answers in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with process_pool(1) as pool:
         return pool.submit(function, *arguments).result()
 
 
