@@ -6,14 +6,16 @@ botocore, which talks to the store, comes with the extra `s3`: its errors are lo
 from __future__ import annotations
 
 import sys
-from functools import cache
 from typing import Any, Final
 
-import fsspec
+# An object that is read in several pieces at once, and replaced meanwhile, comes out half old and half new; one GET is
+# all of one of them. A listing that is remembered misses what other processes wrote since.
+SOURCE_OPTIONS: Final = {"max_concurrency": 1, "use_listings_cache": False}
 
-# A listing that is remembered misses what other processes wrote since. An object that is read in several pieces
-# at once, and replaced meanwhile, comes out half old and half new; one GET is all of one of them.
-OPTIONS: Final = {"use_listings_cache": False, "max_concurrency": 1}
+# DuckDB lists a folder many times in a query, and asks some eight times what each file is. In a lake that is answered
+# from a listing, which is forgotten when this process writes to the folder, and when it connects: while a run owns the
+# lake nobody else commits parts.
+LAKE_OPTIONS: Final = {"max_concurrency": 1}
 
 _TAKEN = (409, 412)  # HTTP: somebody is writing the name just now, somebody has written it
 _BAD_KEYS = "does not know these credentials: correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
@@ -33,26 +35,6 @@ _REFUSALS = {
 def is_s3(url: str) -> bool:
     """Whether `url` is in a bucket."""
     return url.startswith(("s3://", "s3a://"))
-
-
-@cache
-def file_system_for_queries() -> fsspec.AbstractFileSystem:
-    """Buckets for DuckDB: a folder's listing is remembered until it is globbed again.
-
-    DuckDB globs at the start of a query and then asks some eight times what each file is, before it reads it: that is
-    answered from the listing. A file that is replaced meanwhile fails the query; no half of it is read.
-    """
-    from s3fs import S3FileSystem
-
-    class ListedAnew(S3FileSystem):  # type: ignore[misc]
-        async def _glob(self, path: str, **kwargs: Any) -> Any:
-            folder = self._strip_protocol(path).partition("*")[0].rpartition("/")[0]
-            for known in list(self.dircache):
-                if f"{known}/".startswith(f"{folder}/"):
-                    self.dircache.pop(known, None)
-            return await super()._glob(path, **kwargs)
-
-    return ListedAnew(**OPTIONS | {"use_listings_cache": True})
 
 
 def failures() -> tuple[type[Exception], ...]:

@@ -42,14 +42,14 @@ def _is_http(url: str) -> bool:
 def _options(url: str) -> dict[str, Any]:
     """What fsspec is to be told about the file system of `url`."""
     if s3.is_s3(url):
-        return s3.OPTIONS
+        return s3.SOURCE_OPTIONS
     return {"client_kwargs": {"timeout": _HTTP_TIMEOUT}} if _is_http(url) else {}
 
 
-def _file_system(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+def _file_system(url: str, options: dict[str, Any]) -> tuple[fsspec.AbstractFileSystem, str]:
     """The file system that `url` is on, and its path there; raises UsageError when there is none for such URLs."""
     try:
-        fs, path = fsspec.core.url_to_fs(url, **_options(url))
+        fs, path = fsspec.core.url_to_fs(url, **options)
     except ImportError as error:
         what = "pip install 'universal-video-retrieval[s3]'" if s3.is_s3(url) else error
         raise UsageError(f"{url} cannot be opened: {what}") from error
@@ -62,7 +62,7 @@ def open_source(url: str) -> Iterator[BinaryIO]:
 
     Raises EndpointDown when the server stays away or is lost on the way, FileNotFoundError.
     """
-    fs, path = _file_system(url)
+    fs, path = _file_system(url, _options(url))
     with reach(url, partial(fs.open, path, "rb")) as file:
         try:
             yield file
@@ -81,7 +81,7 @@ def read_source(url: str) -> bytes:
 
 
 def _read_once(url: str) -> bytes:
-    fs, path = _file_system(url)
+    fs, path = _file_system(url, _options(url))
     with fs.open(path, "rb") as file:
         data: bytes = file.read()
         return data
@@ -102,7 +102,7 @@ def find_files(pattern: str, patience_s: float = PATIENCE_S) -> list[FileFacts]:
     A folder on a web server ends with a slash. A server that does not answer is tried again for
     `patience_s`; raises EndpointDown when it stays away.
     """
-    fs, base = _file_system(pattern)
+    fs, base = _file_system(pattern, _options(pattern))
     if isinstance(fs, LocalFileSystem):
         base = str(Path(os.path.normpath(base)))
     found = reach(pattern, partial(_find_once, fs, base), patience_s)
@@ -148,7 +148,7 @@ class Store:
         Raises UsageError when what such URLs need is not installed. Methods that read raise RunFailed when an
         object store refuses.
         """
-        self.fs, base = _file_system(root)
+        self.fs, base = _file_system(root, s3.LAKE_OPTIONS if s3.is_s3(root) else _options(root))
         self.is_local = isinstance(self.fs, LocalFileSystem)
         self.root = str(Path(base).resolve()) if self.is_local else base.rstrip("/")
 
@@ -168,10 +168,6 @@ class Store:
         """Where `name` is, as other libraries take it: a path on a local disk, else a URL."""
         full = self.full(name)
         return full if self.is_local else str(self.fs.unstrip_protocol(full))
-
-    def file_system_for_queries(self) -> fsspec.AbstractFileSystem:
-        """What DuckDB is to read the files with where they are not on a local disk."""
-        return s3.file_system_for_queries() if s3.is_s3(self.url) else self.fs
 
     def exists(self, name: str) -> bool:
         """Whether `name` exists now (never answered from a listing cache)."""

@@ -185,7 +185,8 @@ def connect(store: Store, memory_limit: str = "2GB") -> duckdb.DuckDBPyConnectio
     """A database that can read the store's files; close it."""
     db = duckdb.connect(config={"memory_limit": memory_limit})
     if not store.is_local:
-        db.register_filesystem(store.file_system_for_queries())
+        store.fs.invalidate_cache()
+        db.register_filesystem(store.fs)
     return db
 
 

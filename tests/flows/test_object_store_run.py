@@ -48,6 +48,7 @@ def test_a_run_in_a_bucket_makes_the_same_bytes(s3: S3Server, tmp_path: Path) ->
         )
     ]
     assert made[1] == made[2]
+    assert [request for request in s3.listings() if "media" in request] == []  # of which a lake may hold millions
     local, remote = (verify(manifest) for manifest in made[:2])
     assert made[1] == f"{bucket}/lake/releases/{local.release_id}/manifest.json"
     assert _contents(remote) == _contents(local)

@@ -11,8 +11,6 @@ import s3fs
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from infra.s3 import file_system_for_queries
-
 KEY = "testing"  # the one access key that is let in
 _REFUSED = b"<Error><Code>InvalidAccessKeyId</Code><Message>The key you provided does not exist.</Message></Error>"
 
@@ -55,7 +53,6 @@ class S3Server:
         for name, value in self._before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
         s3fs.S3FileSystem.clear_instance_cache()  # they know this server's port
-        file_system_for_queries.cache_clear()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
