@@ -12,7 +12,7 @@ from infra.lake import dropped, open_tables
 from shards.manifest import verify
 from shards.records import TASKS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # the longest of all: it trains
 
 
 @pytest.fixture(scope="module")

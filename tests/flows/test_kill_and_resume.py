@@ -185,7 +185,7 @@ def test_a_change_redoes_only_what_follows(world: str, uninterrupted: Path, tmp_
     other = runs.finish("--set", "captions.seed=99")
     added = runs.parts().keys() - before.keys()
     redone = {Path(path).parent.parent.name.rsplit("-", 1)[0] for path in added}
-    assert redone == {"captions", "queries", "pack"}
+    assert redone == {"captions", "queries", "sides", "pack"}
     assert len({uninterrupted, more, other}) == 3
     first, last = (load_manifest(str(path)).facts["fingerprints"] for path in (more, other))
     assert {name for name in first if first[name] != last[name]} == {

@@ -15,7 +15,7 @@ from shards.manifest import Manifest, verify
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = ("--set", "layout.shard_pairs=8", "--set", "layout.val_share=0.3", "--set", "run.workers=2")
+SETTINGS = ("--set", "layout.shard_bytes=100000", "--set", "layout.val_share=0.3", "--set", "run.workers=2")
 
 
 def _uvr(home: Path, *arguments: str) -> str:

@@ -18,7 +18,7 @@ from shards.layout import Layout
 from shards.manifest import load_manifest, manifests, published, verify
 from shards.reader import read_pairs
 
-LAYOUT = Layout(shard_pairs=8, val_share=0.3)
+LAYOUT = Layout(shard_bytes=8000, val_share=0.3)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ import os, signal, sys
 from published_release import pair_row, release
 from shards.layout import Layout
 rows = [pair_row(i) for i in range(9)]
-release(sys.argv[1], rows, Layout(shard_pairs=8, val_share=0.3), lambda _: os.kill(os.getpid(), signal.SIGKILL))
+release(sys.argv[1], rows, Layout(shard_bytes=8000, val_share=0.3), lambda _: os.kill(os.getpid(), signal.SIGKILL))
 """
 
 
