@@ -104,12 +104,12 @@ def _looked_for(prints: Prints, clip_of: NDArray[np.uint32], view: int) -> NDArr
     """The prints that are keyed of a view: all of the whole picture, of its parts a sample."""
     if not view:
         return np.arange(prints.count, dtype=np.uint32)
-    found = [np.zeros(0, np.uint32)]
+    found, is_short = [np.zeros(0, np.uint32)], np.diff(prints.starts) <= _SHORT
     for at in range(0, prints.count, _PIECE):
         some = np.arange(at, min(at + _PIECE, prints.count))
-        first, length = prints.starts[clip_of[some]], np.diff(prints.starts)[clip_of[some]]
-        in_clip = some - first
-        taken = (in_clip % _EVERY == 0) & ((length <= _SHORT) | (in_clip % _PERIOD < _BURST))
+        clip = clip_of[some]
+        in_clip = some - prints.starts[clip]
+        taken = (in_clip % _EVERY == 0) & (is_short[clip] | (in_clip % _PERIOD < _BURST))
         found.append(some[taken].astype(np.uint32))
     return np.concatenate(found)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -60,12 +60,6 @@ class Prints:
             here = order[first:last]
             taken[here] = self.blocks[b][indices[here] - self._edges[b]]
         return taken
-
-    def pieces(self, rows: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """All prints in pieces of up to `rows`, each with the index of its first."""
-        for first, block in zip(self._edges[:-1], self.blocks, strict=True):
-            for i in range(0, len(block), rows):
-                yield int(first) + i, block[i : i + rows]
 
     def clip_of(self) -> NDArray[np.uint32]:
         """For every print, the clip it belongs to."""
