@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.perceptual.entries import VIEWS, Entries, Keyed, Share, keyed_prints
+from filters.perceptual.entries import SHORT, VIEWS, Entries, Keyed, Share, keyed_prints
 from filters.perceptual.geometry import Cells, View, comparable
 from filters.perceptual.keys import apart, unlike
 from filters.perceptual.prints import Prints
@@ -77,13 +77,13 @@ def _neighbours(group: NDArray[np.int8], entries: Entries, share: Share) -> Iter
     shared[:-1] |= shared[1:]
     numbers = numbers[shared]
     place = entries.place(numbers)
-    clip = keyed.clip_of[keyed.print_of[place]]
+    clip = keyed.clip_of[keyed.print_of(place)]
     key = entries.key(numbers)
     again = np.zeros(len(key), bool)  # a picture that stays has one key for long
     again[_STAY:] = (key[_STAY:] == key[:-_STAY]) & (clip[_STAY:] == clip[:-_STAY])
     key, place, clip, numbers = key[~again], place[~again], clip[~again], numbers[~again]
-    mirrored, is_whole = entries.mirrored(numbers), place < keyed.edges[1]
-    made, is_short = keyed.signs[place], keyed.is_short(place)
+    mirrored, is_whole = entries.mirrored(numbers), place < keyed.whole
+    made, is_short = keyed.signs[place], keyed.lengths[clip] <= SHORT
     first = np.arange(len(key))
     for step in range(1, _NEIGHBOURS + 1):
         first = first[: np.searchsorted(first, len(key) - step)]
@@ -107,13 +107,13 @@ def _neighbours(group: NDArray[np.int8], entries: Entries, share: Share) -> Iter
 
 def _alike(prints: Prints, keyed: Keyed, hits: _Hits) -> NDArray[np.int64]:
     """(whole, copy, view) of those hits whose two prints look alike."""
-    of_view = np.searchsorted(keyed.edges, hits.view, side="right") - 1
+    of_view = keyed.view_of(hits.view)
     found = [np.zeros((0, 3), np.int64)]
     for v, mirrored in product(keyed.views, (False, True)):
         of_kind = np.flatnonzero((of_view == v) & (hits.in_mirror == mirrored))
         for at in range(0, len(of_kind), _PIECE):
             some = of_kind[at : at + _PIECE]
-            copy, whole = (keyed.print_of[entries[some]].astype(np.int64) for entries in (hits.whole, hits.view))
+            copy, whole = (keyed.print_of(entries[some]) for entries in (hits.whole, hits.view))
             good = _show_the_same(prints, keyed.clip_of, whole, copy, replace(VIEWS[v], mirrored=mirrored))
             a, b = keyed.clip_of[whole[good]].astype(np.int64), keyed.clip_of[copy[good]].astype(np.int64)
             if v == 0:

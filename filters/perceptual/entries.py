@@ -24,6 +24,7 @@ from filters.perceptual.keys import (
     WEAK,
     Signs,
     further_key,
+    has_key,
     now_key,
     signs,
     then_key,
@@ -42,7 +43,7 @@ VIEWS = (
 _PIECE = 1 << 17  # prints at once
 _ENTRIES = 1 << 22  # keys sorted at once
 _LOOKED_AT = 1 << 22  # entries at once, for whether they are in a share
-_SHORT, _VERY_SHORT = 10, 5  # prints of clips that have few to be found by
+SHORT, _VERY_SHORT = 10, 5  # prints of clips that have few to be found by
 _EVERY = 2  # prints, of which one is looked for in crops
 _BURST, _PERIOD = 6, 8  # the first prints of so many that are looked for in crops of clips that are not short
 _NO_KEY = 255
@@ -50,66 +51,76 @@ _NO_KEY = 255
 
 @dataclass(frozen=True)
 class Keyed:
-    """The prints that are keyed, one view of all clips after the other; an entry is known by its place here."""
+    """The prints that are keyed, one view of all clips after the other; an entry is known by its place here.
 
-    signs: Signs
-    print_of: NDArray[np.uint32]
+    Of the whole picture all prints are keyed, of every part the same sample.
+    """
+
+    signs: Signs  # [places]
+    sample: NDArray[np.uint32]
     clip_of: NDArray[np.uint32]  # of every print of the clips
-    flips: NDArray[np.uint8]  # in how many ways the weakest signs are flipped, see `now_key`
-    edges: tuple[int, ...]  # of the views
+    lengths: NDArray[np.int32]  # prints of every clip
+    views: range
 
     @property
-    def views(self) -> range:
-        """All views that are keyed."""
-        return range(len(self.edges) - 1)
+    def whole(self) -> int:
+        """How many entries are of whole pictures; they come first."""
+        return len(self.clip_of)
 
-    def is_short(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether entries are of short clips."""
-        long = np.array([_flips(view, np.array(_SHORT + 1)) for view in (0, 1)])
-        return np.asarray(self.flips[places] > long[(places >= self.edges[1]).astype(np.int8)])
+    def print_of(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The prints that entries are of."""
+        if not len(self.sample):
+            return places
+        return np.where(places < self.whole, places, self.sample[(places - self.whole) % len(self.sample)])
 
-    def pieces(self, view: int, ahead: int = 0) -> Iterator[slice]:
+    def view_of(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The views that entries are of."""
+        return np.where(places < self.whole, 0, 1 + (places - self.whole) // max(1, len(self.sample)))
+
+    def length(self, places: NDArray[np.int64]) -> NDArray[np.int32]:
+        """How many prints the clips of entries have."""
+        return self.lengths[self.clip_of[self.print_of(places)]]
+
+    def flips(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """In how many ways the weakest signs are flipped, see `now_key`: the less there is to be found by, the more."""
+        in_part, length = places >= self.whole, self.length(places)
+        few, some, many = (np.where(in_part, *ways).astype(np.uint8) for ways in ((2, 4), (4, 16), (4, 2**WEAK)))
+        return np.select([length > SHORT, length > _VERY_SHORT], [few, some], many)
+
+    def pieces(self, view: int, ahead: int = 0) -> Iterator[NDArray[np.int64]]:
         """The places of a view's entries but the last `ahead`, some at a time."""
-        stop = self.edges[view + 1] - ahead
-        for at in range(self.edges[view], stop, _PIECE):
-            yield slice(at, min(at + _PIECE, stop))
-
-
-def _flips(view: int, lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """For prints of clips of some lengths: the less there is to be found by, the more."""
-    few, some, many = (2, 4, 4) if view else (4, 16, 2**WEAK)
-    return np.select([lengths > _SHORT, lengths > _VERY_SHORT], [np.uint8(few), np.uint8(some)], np.uint8(many))
+        edges = [0, *(self.whole + v * len(self.sample) for v in self.views)]
+        stop = edges[view + 1] - ahead
+        for at in range(edges[view], stop, _PIECE):
+            yield np.arange(at, min(at + _PIECE, stop))
 
 
 def keyed_prints(prints: Prints, views: Sequence[View], pool: Executor) -> Keyed:
     """The entries of all prints, for some of VIEWS."""
     clip_of = prints.clip_of()
-    print_of = [_looked_for(prints, clip_of, v) for v in range(len(views))]
-    edges = tuple(int(edge) for edge in np.cumsum([0, *map(len, print_of)]))
-    made, flips = np.empty(edges[-1], SIGNS_TYPE), np.empty(edges[-1], np.uint8)
-    keyed = Keyed(made, np.concatenate(print_of), clip_of, flips, edges)
-    lengths = np.diff(prints.starts)
+    lengths = np.diff(prints.starts).astype(np.int32)
+    sample = _looked_for(prints.starts, lengths, clip_of) if len(views) > 1 else np.zeros(0, np.uint32)
+    made = np.empty(len(clip_of) + (len(views) - 1) * len(sample), SIGNS_TYPE)
+    keyed = Keyed(made, sample, clip_of, lengths, range(len(views)))
 
-    def fill(view: int, piece: slice) -> None:
-        of = keyed.print_of[piece]
-        keyed.signs[piece] = signs(prints.take(of.astype(np.int64)), views[view])
-        keyed.flips[piece] = _flips(view, lengths[clip_of[of]])
+    def fill(view: int, places: NDArray[np.int64]) -> None:
+        keyed.signs[places[0] : places[-1] + 1] = signs(prints.take(keyed.print_of(places)), views[view])
 
-    for _ in pool.map(fill, *zip(*((v, piece) for v in keyed.views for piece in keyed.pieces(v)), strict=True)):
+    for _ in pool.map(fill, *zip(*((v, places) for v in keyed.views for places in keyed.pieces(v)), strict=True)):
         pass
     return keyed
 
 
-def _looked_for(prints: Prints, clip_of: NDArray[np.uint32], view: int) -> NDArray[np.uint32]:
-    """The prints that are keyed of a view: all of the whole picture, of its parts a sample."""
-    if not view:
-        return np.arange(prints.count, dtype=np.uint32)
-    found, is_short = [np.zeros(0, np.uint32)], np.diff(prints.starts) <= _SHORT
-    for at in range(0, prints.count, _PIECE):
-        some = np.arange(at, min(at + _PIECE, prints.count))
+def _looked_for(
+    starts: NDArray[np.int64], lengths: NDArray[np.int32], clip_of: NDArray[np.uint32]
+) -> NDArray[np.uint32]:
+    """The prints that are keyed of parts of the picture."""
+    found = [np.zeros(0, np.uint32)]
+    for at in range(0, len(clip_of), _PIECE):
+        some = np.arange(at, min(at + _PIECE, len(clip_of)))
         clip = clip_of[some]
-        in_clip = some - prints.starts[clip]
-        taken = (in_clip % _EVERY == 0) & (is_short[clip] | (in_clip % _PERIOD < _BURST))
+        in_clip = some - starts[clip]
+        taken = (in_clip % _EVERY == 0) & ((lengths[clip] <= SHORT) | (in_clip % _PERIOD < _BURST))
         found.append(some[taken].astype(np.uint32))
     return np.concatenate(found)
 
@@ -132,10 +143,13 @@ class Entries:
 
     def __init__(self, keyed: Keyed, pool: Executor) -> None:
         self.keyed = keyed
-        self._id_bits = int(keyed.edges[-1]).bit_length() + 1
+        self._id_bits = len(keyed.signs).bit_length() + 1
         self._fine_bits = min(FINE_BITS, 64 - KEY_BITS - self._id_bits)
-        kinds = product((False, True), (False, True, None))
-        self._parts = list(pool.map(partial(_part, keyed), *zip(*kinds, strict=True)))
+        kinds = product((False, True), (False, True))
+        self._parts = [
+            *pool.map(partial(_part_of_later, keyed), *zip(*kinds, strict=True)),
+            *pool.map(partial(_part_of_short, keyed), (False, True)),
+        ]
 
     def shares(self) -> Iterator[Share]:
         """Shares of all keys, each with at most about as many entries as are sorted at once."""
@@ -167,8 +181,8 @@ class Entries:
         return (numbers & np.uint64(1)).astype(bool)
 
     def _numbers(self, part: _Part, share: Share) -> Iterator[NDArray[np.uint64]]:
-        place = part.places(share.then)
-        made, ways, then = self.keyed.signs[place], self.keyed.flips[place], part.keys[place]
+        place, then = part.entries(share.then)
+        made, ways = self.keyed.signs[place], self.keyed.flips(place)
         fine = made["amplitudes"][:, 0].astype(np.uint64) >> np.uint64(FINE_BITS - self._fine_bits)
         identity = place.astype(np.uint64) << np.uint64(1) | np.uint64(part.mirrored)
         low = fine << np.uint64(self._id_bits) | identity
@@ -184,38 +198,45 @@ class Entries:
 
 @dataclass(frozen=True)
 class _Part:
-    """The second part of the keys of all entries, of one kind; _NO_KEY where an entry has no key of the kind."""
+    """The second part of the keys of some entries, of one kind; _NO_KEY where an entry has no key of the kind."""
 
     keys: NDArray[np.uint8]
+    of: NDArray[np.uint32] | None  # the entries' places; None: of all there are
     mirrored: bool
-    counts: NDArray[np.float64]  # entries by key
+    counts: NDArray[np.float64]  # entries by key, each as often as its signs are flipped
 
-    def places(self, wanted: range) -> NDArray[np.int64]:
-        """The entries whose key of this kind is wanted."""
+    def entries(self, wanted: range) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """The places of those entries whose key is wanted, and these keys."""
         found = [np.zeros(0, np.int64)]
         for at in range(0, len(self.keys), _LOOKED_AT):
             keys = self.keys[at : at + _LOOKED_AT]
             found.append(np.flatnonzero((keys >= wanted.start) & (keys < wanted.stop)) + at)
-        return np.concatenate(found)
+        here = np.concatenate(found)
+        return here if self.of is None else self.of[here].astype(np.int64), self.keys[here]
 
 
-def _part(keyed: Keyed, mirrored: bool, is_flipped: bool | None) -> _Part:
-    """Keys that come from the later print of each; if `is_flipped` is None those of short clips, from itself."""
-    keys = np.full(keyed.edges[-1], _NO_KEY, np.uint8)
+def _part_of_later(keyed: Keyed, mirrored: bool, is_flipped: bool) -> _Part:
+    """Keys that come from a later print of the same clip."""
+    keys = np.full(len(keyed.signs), _NO_KEY, np.uint8)
     counts = np.zeros(_NO_KEY + 1)
     for v in keyed.views:
         step = GAP // _EVERY if v else GAP
-        for now in keyed.pieces(v, 0 if is_flipped is None else step):
-            made, flips = keyed.signs[now], keyed.flips[now]
-            if is_flipped is None:
-                usable = keyed.is_short(np.arange(now.start, now.stop))
-                key = further_key(made, mirrored)
-            else:
-                then = slice(now.start + step, now.stop + step)
-                of, of_then = keyed.print_of[now], keyed.print_of[then]
-                usable = (keyed.clip_of[of] == keyed.clip_of[of_then]) & (of_then - of == GAP)
-                key = then_key(keyed.signs[then], mirrored, is_flipped)
-            usable &= np.asarray(made["ways"] & (2 if mirrored else 1), bool)
-            keys[now] = np.where(usable, key, _NO_KEY)
-            counts += np.bincount(keys[now], flips, _NO_KEY + 1)
-    return _Part(keys, mirrored, counts)
+        for now in keyed.pieces(v, step):
+            of, of_then = keyed.print_of(now), keyed.print_of(now + step)
+            usable = (keyed.clip_of[of] == keyed.clip_of[of_then]) & (of_then - of == GAP)
+            usable &= has_key(keyed.signs[now], mirrored)
+            keys[now] = np.where(usable, then_key(keyed.signs[now + step], mirrored, is_flipped), _NO_KEY)
+            counts += np.bincount(keys[now], keyed.flips(now), _NO_KEY + 1)
+    return _Part(keys, None, mirrored, counts)
+
+
+def _part_of_short(keyed: Keyed, mirrored: bool) -> _Part:
+    """Keys of short clips that come from the print itself."""
+    of, keys, counts = [np.zeros(0, np.uint32)], [np.zeros(0, np.uint8)], np.zeros(_NO_KEY + 1)
+    for v in keyed.views:
+        for now in keyed.pieces(v):
+            places = now[(keyed.length(now) <= SHORT) & has_key(keyed.signs[now], mirrored)]
+            of.append(places.astype(np.uint32))
+            keys.append(further_key(keyed.signs[places], mirrored).astype(np.uint8))
+            counts += np.bincount(keys[-1], keyed.flips(places), _NO_KEY + 1)
+    return _Part(np.concatenate(keys), np.concatenate(of), mirrored, counts)

@@ -56,15 +56,13 @@ def _transform(view: View) -> NDArray[np.float32]:
     return np.asarray((basis @ np.kron(rows, columns)).T, np.float32)
 
 
-# What keys are made of, one record a print.
+# What keys are made of, one record a print: there are tens of millions, so spare bits are used.
 SIGNS_TYPE = np.dtype(
     [
-        ("bits", np.uint64),  # bit i: frequency i is clearly positive
+        ("bits", np.uint64),  # bit i: frequency i is clearly positive; from SIGNS: the weakest of the first THEN_BITS
         ("mirrored", np.uint32),  # the first of them in the mirror image
-        ("weak", np.uint32),  # which of the first NOW_BITS are weakest, the weakest in the lowest _PLACE_BITS
-        ("weak_then", np.uint8),  # and of the first THEN_BITS
+        ("weak", np.uint32),  # which of the first NOW_BITS are weakest, the weakest in the lowest; then, see `_ways`
         ("amplitudes", np.uint8, (len(_TELLING),)),  # in shares of the contrast, -1 to 1: of _TELLING frequencies
-        ("ways", np.uint8),  # bit 0: has a key as it is, bit 1: has one in the mirror
     ]
 )
 Signs = NDArray[np.void]
@@ -79,14 +77,19 @@ def signs(prints: NDArray[np.uint8], view: View) -> Signs:
     either_way = np.where(_ODD[:NOW_BITS], np.abs(values[:, :NOW_BITS]), values[:, :NOW_BITS])
     strength = np.abs(either_way - _CLEAR)
     made = np.zeros(len(prints), SIGNS_TYPE)
-    made["bits"] = _bits(values)
+    weakest_then = np.argmin(strength[:, :THEN_BITS], axis=1).astype(np.uint64)
+    made["bits"] = _bits(values) | weakest_then << np.uint64(SIGNS)
     made["mirrored"] = _bits(values[:, :32] * np.where(_ODD, np.float32(-1), np.float32(1))[:32])
     weakest = np.argsort(strength, axis=1, kind="stable")[:, :WEAK].astype(np.uint32)
-    made["weak"] = (weakest << _PLACE_BITS * np.arange(WEAK, dtype=np.uint32)).sum(axis=1)
-    made["weak_then"] = np.argmin(strength[:, :THEN_BITS], axis=1)
+    ways = np.where(contrast > FLAT * LUMA_SIDE, _ways(values), 0).astype(np.uint32)
+    made["weak"] = (weakest << _PLACE_BITS * np.arange(WEAK, dtype=np.uint32)).sum(axis=1) | ways << _PLACE_BITS * WEAK
     made["amplitudes"] = np.clip(amplitudes, 0, 2**FINE_BITS - 1)
-    made["ways"] = np.where(contrast > FLAT * LUMA_SIDE, _ways(values), 0)
     return made
+
+
+def has_key(made: Signs, mirrored: bool) -> NDArray[np.bool_]:
+    """Whether prints have keys as they are, or in the mirror."""
+    return np.asarray(made["weak"] >> np.uint32(_PLACE_BITS * WEAK + mirrored) & np.uint32(1), bool)
 
 
 def _bits(values: NDArray[np.float32]) -> NDArray[np.uint64]:
@@ -97,7 +100,7 @@ def _bits(values: NDArray[np.float32]) -> NDArray[np.uint64]:
 
 
 def _ways(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """In which of the two ways the odd frequencies, above all the strong ones, are positive; both when it is close."""
+    """Bit 0: the odd frequencies, above all the strong ones, are positive; bit 1: negative; both when it is close."""
     odd = values[:, np.flatnonzero(_ODD[:NOW_BITS])]
     side = np.einsum("ij,ij->i", odd, np.abs(odd))
     close = _CLOSE * np.einsum("ij,ij->i", odd, odd)
@@ -109,7 +112,7 @@ def unlike(made: Signs, a: NDArray[np.int64], b: NDArray[np.int64], in_mirror: N
 
     Where one picture is seen in the mirror only the first signs are known, and count double.
     """
-    differ = np.bitwise_count(made["bits"][a] ^ made["bits"][b])
+    differ = np.bitwise_count((made["bits"][a] ^ made["bits"][b]) << np.uint64(64 - SIGNS))
     turned = np.flatnonzero(in_mirror)
     first = made["mirrored"][a[turned]] ^ made["bits"][b[turned]].astype(np.uint32)
     differ[turned] = 2 * np.bitwise_count(first)
@@ -138,7 +141,7 @@ def now_key(now: Signs, mirrored: bool, flips: int) -> NDArray[np.uint64]:
 def then_key(then: Signs, mirrored: bool, is_flipped: bool) -> NDArray[np.uint64]:
     """The part of the key that comes from the later print, THEN_BITS, its weakest sign flipped or not."""
     bits = _low(then, mirrored, THEN_BITS)
-    return bits ^ (np.uint64(1) << then["weak_then"].astype(np.uint64)) if is_flipped else bits
+    return bits ^ (np.uint64(1) << (then["bits"] >> np.uint64(SIGNS))) if is_flipped else bits
 
 
 def further_key(now: Signs, mirrored: bool) -> NDArray[np.uint64]:
