@@ -40,17 +40,20 @@ def parse_pair(members: dict[str, bytes], where: str) -> Pair:
     """One sample's members (extension -> bytes) as a Pair; raises ReleaseCorrupt naming `where`."""
     if "json" not in members:
         raise ReleaseCorrupt(f"{where} has no json member")
-    facts = json.loads(members["json"])
-    query_parts, target_parts = SIDES[facts["task"]]
-    return Pair(
-        pair_id=facts["pair_id"],
-        task=facts["task"],
-        video_id=facts["video_id"],
-        query_id=facts["query_id"],
-        target_id=facts["target_id"],
-        query=_side("query", query_parts, facts, members, where),
-        target=_side("target", target_parts, facts, members, where),
-    )
+    try:
+        facts = json.loads(members["json"])
+        query_parts, target_parts = SIDES[facts["task"]]
+        return Pair(
+            pair_id=facts["pair_id"],
+            task=facts["task"],
+            video_id=facts["video_id"],
+            query_id=facts["query_id"],
+            target_id=facts["target_id"],
+            query=_side("query", query_parts, facts, members, where),
+            target=_side("target", target_parts, facts, members, where),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReleaseCorrupt(f"{where} has a json member that does not describe a pair: {error!r}") from error
 
 
 def _side(role: str, parts: tuple[str, ...], facts: dict[str, Any], members: dict[str, bytes], where: str) -> Side:
@@ -63,7 +66,7 @@ def _side(role: str, parts: tuple[str, ...], facts: dict[str, Any], members: dic
     return Side(**found)
 
 
-def _name_parts(entry: tarfile.TarInfo, path: str) -> tuple[str, str]:
+def name_parts(entry: tarfile.TarInfo, path: str) -> tuple[str, str]:
     """Key and extension of a member; raises ReleaseCorrupt for one that other tools might follow or execute."""
     stem, _, extension = entry.name.partition(".")
     if not entry.isfile():
@@ -81,7 +84,7 @@ def read_samples(path: str) -> Iterator[tuple[str, dict[str, bytes]]]:
     try:
         with open_source(path) as file, tarfile.open(fileobj=file, mode="r|") as tar:
             for entry in tar:
-                stem, extension = _name_parts(entry, path)
+                stem, extension = name_parts(entry, path)
                 if stem != key and members:
                     yield key, members
                     members = {}

@@ -6,29 +6,27 @@ of (seed, epoch) alone: not of the cache, of threads, or of where an earlier run
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from shards.cache import ShardCache
 from shards.files import Shard
 from shards.manifest import Manifest
-from shards.reader import read_pairs
+from shards.order import Order
 from shards.records import INSTRUCTIONS, Pair
-from shards.split import rank
+from shards.samples import Samples
+from shards.stream import BadSamples, PairStream
 from train.inputs import InputBuilder, Prepared
 from train.pixels import PatchCache
 from train.settings import BatchSettings
 
-A = TypeVar("A")
-B = TypeVar("B")
-
-DECODERS = 2  # threads that decode and resize media
-AHEAD = 16  # pairs being prepared before they are asked for, per task
+THREADS = 3  # that decode and resize media, or fetch shards
 
 
 @dataclass(frozen=True)
@@ -73,77 +71,73 @@ class TrainingBatches:
     def __init__(self, manifest: Manifest, inputs: InputBuilder, settings: BatchSettings, seed: int) -> None:
         self.settings = settings
         self.seed = seed
-        self.shards: dict[str, list[Shard]] = {}
+        self.bad = BadSamples()
+        self._shards: dict[str, tuple[Shard, ...]] = {}
         for shard in manifest.shards:
             if shard.split == "train":
-                self.shards.setdefault(shard.task, []).append(shard)
-        self._manifest = manifest
+                self._shards[shard.task] = (*self._shards.get(shard.task, ()), shard)
+        cache = ShardCache(Path(settings.shard_cache).expanduser(), settings.shard_cache_bytes)
+        self._samples = Samples(manifest, cache)
         self._inputs = inputs
         self._cache = PatchCache(settings.cache_bytes)
-        self._kept: dict[str, list[PreparedPair]] = {}
+        self._kept: dict[str, PreparedPair] = {}
+        self._pool = ThreadPoolExecutor(THREADS)
 
     @property
     def pairs_by_task(self) -> dict[str, int]:
         """Training pairs of each task."""
-        return {task: sum(shard.samples for shard in shards) for task, shards in sorted(self.shards.items())}
+        return {task: sum(shard.samples for shard in shards) for task, shards in sorted(self._shards.items())}
 
     def steps(self, epoch: int) -> list[str]:
         """The task of every step of `epoch` (see `steps_of_epoch`)."""
         return steps_of_epoch(self.pairs_by_task, self.settings.size, self.seed, epoch)
 
-    def epoch(self, epoch: int) -> Iterator[TrainBatch]:
-        """The batches of one epoch. Raises RowError or ReleaseCorrupt for a sample that cannot be used."""
-        with ThreadPoolExecutor(DECODERS) as pool:
-            streams = {task: self._shuffled(task, epoch, pool) for task in self.shards}
-            for task in self.steps(epoch):
-                yield TrainBatch(task, tuple(islice(streams[task], self.settings.size)))
-
-    def _shuffled(self, task: str, epoch: int, pool: ThreadPoolExecutor) -> Iterator[PreparedPair]:
-        order = sorted(self.shards[task], key=lambda shard: rank(self.seed, "shard", str(epoch), shard.name))
-        rng = np.random.default_rng([self.seed, epoch, sorted(self.shards).index(task)])
-        pairs = (pair for shard in order for pair in self._pairs(shard, pool))
-        return shuffled(pairs, self.settings.shuffle_pairs, rng)
-
-    def _pairs(self, shard: Shard, pool: ThreadPoolExecutor) -> Iterator[PreparedPair]:
-        if shard.name in self._kept:
-            yield from self._kept[shard.name]
-            return
-        made = []
-        for pair in map_ahead(pool, self._prepare, read_pairs([self._manifest.path(shard)]), AHEAD):
-            made.append(pair)
-            yield pair
-        if self._cache.reserve(sum(pair.token_bytes for pair in made)):
-            self._kept[shard.name] = made
+    def epoch(self, epoch: int) -> EpochBatches:
+        """The batches of one epoch, from its beginning."""
+        streams = {}
+        for task, shards in self._shards.items():
+            order = Order(shards, self.seed, epoch, self.settings.shuffle_pairs)
+            streams[task] = PairStream(self._samples, order, self._prepare, self._pool, self.bad)
+        return EpochBatches(streams, self.steps(epoch), self.settings.size)
 
     def _prepare(self, pair: Pair) -> PreparedPair:
-        query = self._inputs.prepare(pair.query, INSTRUCTIONS[pair.task], self._cache)
-        target = self._inputs.prepare(pair.target, "", self._cache)
-        return PreparedPair(pair.pair_id, pair.query_id, pair.target_id, query, target)
+        kept = self._kept.get(pair.pair_id)
+        if kept is None:
+            query = self._inputs.prepare(pair.query, INSTRUCTIONS[pair.task], self._cache)
+            target = self._inputs.prepare(pair.target, "", self._cache)
+            kept = PreparedPair(pair.pair_id, pair.query_id, pair.target_id, query, target)
+            if self._cache.reserve(kept.token_bytes):
+                self._kept[pair.pair_id] = kept
+        return kept
 
 
-def shuffled(items: Iterable[A], buffer: int, rng: np.random.Generator) -> Iterator[A]:
-    """`items` in random order, holding at most `buffer` of them; uniform when all fit."""
-    held: list[A] = []
-    for item in items:
-        held.append(item)
-        if len(held) >= buffer:
-            yield _take(held, rng)
-    while held:
-        yield _take(held, rng)
+class EpochBatches:
+    """The batches of one epoch, in order; left between two of them, it can be gone on with in another process."""
 
+    def __init__(self, streams: Mapping[str, PairStream[PreparedPair]], steps: Sequence[str], size: int) -> None:
+        self._streams, self._steps, self._size = streams, steps, size
+        self._step = 0
 
-def _take(held: list[A], rng: np.random.Generator) -> A:
-    place = int(rng.integers(len(held)))
-    held[place], held[-1] = held[-1], held[place]
-    return held.pop()
+    def state_dict(self) -> dict[str, Any]:
+        """Where it stands, after the batch it gave last."""
+        streams = {task: stream.state_dict() for task, stream in self._streams.items()}
+        return {"step": self._step, "streams": streams}
 
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the same epoch of the same run stood; raises UsageError for the state of another one."""
+        for task, stream in self._streams.items():
+            stream.load_state_dict(state["streams"][task])
+        self._step = state["step"]
 
-def map_ahead(pool: ThreadPoolExecutor, work: Callable[[A], B], items: Iterable[A], ahead: int) -> Iterator[B]:
-    """`work` of every item, in their order, with at most `ahead` under way: bounded, unlike `pool.map`."""
-    under_way: deque[Future[B]] = deque()
-    for item in items:
-        under_way.append(pool.submit(work, item))
-        if len(under_way) > ahead:
-            yield under_way.popleft().result()
-    while under_way:
-        yield under_way.popleft().result()
+    def __iter__(self) -> Iterator[TrainBatch]:
+        """The batches from where it stands. A task whose samples were bad has fewer pairs for its last ones.
+
+        Raises ReleaseCorrupt when a shard is missing, EndpointDown.
+        """
+        pairs = {task: iter(stream) for task, stream in self._streams.items()}
+        while self._step < len(self._steps):
+            task = self._steps[self._step]
+            batch = TrainBatch(task, tuple(islice(pairs[task], self._size)))
+            self._step += 1
+            if len(batch.pairs) > 1:  # one pair has no negatives
+                yield batch

@@ -19,8 +19,8 @@ from torch.optim import AdamW
 from infra.errors import RunFailed, UsageError
 from infra.progress import Watcher
 from infra.store import Store
+from shards.index import read_index
 from shards.manifest import Manifest, load_manifest
-from shards.reader import read_pairs
 from train.batches import TrainBatch, TrainingBatches
 from train.checkpoint import last_checkpoint, publish_model, restore_optimizer, save_checkpoint
 from train.curves import draw_curves
@@ -32,6 +32,7 @@ from train.settings import TrainSettings
 LOG_FILE = "steps.jsonl"
 CURVES_FILE = "curves.png"
 REPORT_FILE = "training.json"
+TEXTS = ("query_text", "target_text")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class TrainReport:
     parameters: int
     pairs_by_task: dict[str, int]  # in the training split
     seen_by_task: dict[str, int]  # pairs trained on, repeats counted
+    bad_samples: dict[str, int]  # left out, by reason, repeats counted
     first_loss: dict[str, float]  # mean over the first and the last tenth of each task's steps
     last_loss: dict[str, float]
 
@@ -69,7 +71,7 @@ def train(manifest_path: str, out_dir: str, settings: TrainSettings, watcher: Wa
     publish_model(gve, out)
     log = read_log(out / LOG_FILE)
     draw_curves(log, out / CURVES_FILE)
-    report = _report(manifest, gve, batches.pairs_by_task, log)
+    report = _report(manifest, gve, batches, log)
     Store(out_dir).write(REPORT_FILE, json.dumps(asdict(report), indent=1).encode() + b"\n")
     return report
 
@@ -78,9 +80,8 @@ def start_model(manifest: Manifest, settings: TrainSettings) -> Gve:
     """The model before its first step: the given checkpoint, or a tiny one whose tokenizer fits the release."""
     if settings.checkpoint:
         return Gve.load(settings.checkpoint)
-    shards = [manifest.path(shard) for shard in manifest.shards if shard.split == "train"]
-    sides = (side for pair in read_pairs(shards) for side in (pair.query, pair.target))
-    texts = [side.text for side in sides if side.text]
+    rows = (row for batch in read_index(manifest.index(), ("split", *TEXTS)) for row in batch.to_pylist())
+    texts = [row[name] for row in rows if row["split"] == "train" for name in TEXTS if row[name]]
     return Gve.tiny(texts, settings.tiny, settings.tiny_inputs, settings.seed)
 
 
@@ -136,18 +137,21 @@ class _Run:
         lines = "".join(json.dumps(entry) + "\n" for entry in logged)
         Store(str(self.out)).write(LOG_FILE, lines.encode())
         with StepProgress(self.steps, self.step, self.watcher) as progress, (self.out / LOG_FILE).open("a") as log:
-            while self.step < self.steps:
+            while (before := self.step) < self.steps:
                 torch.manual_seed(self.settings.seed + self.epoch)  # for the dropout of models that have any
                 for entry in self._epoch():
                     log.write(json.dumps(entry) + "\n")
                     log.flush()
+                    progress.warn(self.batches.bad.first)
                     progress.advance(entry)
+                if self.step == before:
+                    raise RunFailed(f"an epoch gave no batch, all samples are bad: {self.batches.bad.first}")
                 self.epoch += 1
                 checkpoints = self.out / "checkpoints"
                 save_checkpoint(checkpoints, self.epoch, self.step, self.gve, self.optimizer, self.identity)
 
     def _epoch(self) -> Iterator[dict[str, Any]]:
-        asked = time.perf_counter()
+        asked, bad = time.perf_counter(), self.batches.bad.counts.copy()
         for batch in self.batches.epoch(self.epoch):
             got = time.perf_counter()
             rate = learning_rate(self.step, self.steps, self.settings.learning_rate, self.settings.warmup_share)
@@ -165,10 +169,11 @@ class _Run:
                 "learning_rate": rate,
                 "seconds": seconds,
                 "data_wait_share": (got - asked) / seconds,
+                "bad_samples": dict(self.batches.bad.counts - bad),  # left out on the way to this batch
             }
             if self.step == self.steps:
                 return
-            asked = time.perf_counter()
+            asked, bad = time.perf_counter(), self.batches.bad.counts.copy()
 
     def _train_on(self, batch: TrainBatch, rate: float) -> ContrastiveResult:
         queries = self.gve.encode([pair.query for pair in batch.pairs])
@@ -196,20 +201,22 @@ def make_optimizer(model: nn.Module, learning_rate: float, weight_decay: float) 
     return AdamW(groups, lr=learning_rate)
 
 
-def _report(manifest: Manifest, gve: Gve, pairs_by_task: dict[str, int], log: list[dict[str, Any]]) -> TrainReport:
+def _report(manifest: Manifest, gve: Gve, batches: TrainingBatches, log: list[dict[str, Any]]) -> TrainReport:
     losses: dict[str, list[float]] = {}
-    seen = Counter[str]()
+    seen, bad = Counter[str](), Counter[str]()
     for entry in log:
         losses.setdefault(entry["task"], []).append(entry["loss"])
         seen[entry["task"]] += entry["pairs"]
+        bad.update(entry["bad_samples"])
     tenth = {task: max(1, len(values) // 10) for task, values in sorted(losses.items())}
     return TrainReport(
         release_id=manifest.release_id,
         steps=len(log),
         epochs=log[-1]["epoch"] + 1,
         parameters=sum(weight.numel() for weight in gve.model.parameters()),
-        pairs_by_task=pairs_by_task,
+        pairs_by_task=batches.pairs_by_task,
         seen_by_task=dict(sorted(seen.items())),
+        bad_samples=dict(sorted(bad.items())),
         first_loss={task: sum(losses[task][:n]) / n for task, n in tenth.items()},
         last_loss={task: sum(losses[task][-n:]) / n for task, n in tenth.items()},
     )

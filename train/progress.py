@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -32,6 +33,7 @@ class StepProgress:
         )
         self.task = self.bars.add_task("train", total=steps, completed=done, note="")
         self.steps, self.done, self.fresh, self.pairs, self.loss = steps, done, 0, 0, 0.0
+        self.told = set[str]()
         self.began = self.last_line = time.monotonic()
 
     def __enter__(self) -> StepProgress:
@@ -41,6 +43,12 @@ class StepProgress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.bars.stop()
+
+    def warn(self, bad: Mapping[str, str]) -> None:
+        """Say, once for each reason, what was wrong with the first sample that was left out for it."""
+        for reason in sorted(bad.keys() - self.told):
+            self.told.add(reason)
+            self.console.print(f"train: bad samples are left out and counted ({reason}), the first: {bad[reason]}")
 
     def advance(self, entry: dict[str, Any]) -> None:
         """One more step is done; `entry` is its line of the log."""

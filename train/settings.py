@@ -48,8 +48,10 @@ class BatchSettings(Settings):
     """How batches are made."""
 
     size: int = 32  # pairs in a batch; the paper's are 32 or 64 a GPU, at least 1024 over all (table 7)
-    shuffle_pairs: int = 2048  # pairs held by a task's shuffle buffer
+    shuffle_pairs: int = 2048  # pairs of a task that are shuffled among themselves, from a few shards at once
     cache_bytes: int = 2**30  # inputs kept in memory, so that a clip is decoded once and not every epoch
+    shard_cache: str = "~/.cache/uvr/shards"  # where copies of shards from an object store are kept
+    shard_cache_bytes: int = 50_000_000_000
 
 
 # Inputs of the tiny model: a clip is 4 grids of at most 8 tokens.
@@ -80,4 +82,5 @@ class TrainSettings(Settings):
 
     def decisive(self) -> dict[str, Any]:
         """The settings that decide the weights: all but how the machine is used."""
-        return asdict(replace(self, threads=0, batches=replace(self.batches, cache_bytes=0)))
+        batches = replace(self.batches, cache_bytes=0, shard_cache="", shard_cache_bytes=0)
+        return asdict(replace(self, threads=0, batches=batches))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from eval.heldout import evaluate_heldout
 from infra.errors import UsageError
+from shards.index import INDEX
 from train.curves import running_mean
 from train.gve import Gve
 from train.loop import TrainReport, read_log, train
@@ -102,6 +104,7 @@ def test_a_release_that_cannot_be_trained_on_is_refused(toy_release: str, tmp_pa
     body = json.loads(Path(toy_release).read_text())
     body["shards"] = [shard | {"split": "val"} for shard in body["shards"]]
     (tmp_path / "manifest.json").write_text(json.dumps(body))
+    shutil.copy(Path(toy_release).parent / INDEX, tmp_path)
     with pytest.raises(UsageError, match="nothing to train on"):
         train(str(tmp_path / "manifest.json"), str(tmp_path / "out"), SHORT)
 
