@@ -35,7 +35,7 @@ from shards.manifest import Manifest
 from shards.order import Order
 from shards.samples import Samples
 from shards.stream import BadSamples, PairStream
-from shards.writer import FACTS, MEDIA, Pack, sample
+from shards.writer import FACTS, MEDIA, Pack
 
 CLIP_BYTES, FRAME_BYTES = (200_000, 800_000), (30_000, 90_000)  # from, to
 SHARD_BYTES = 128_000_000
