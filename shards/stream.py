@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from infra.errors import RowError, UsageError
@@ -20,6 +21,7 @@ from shards.samples import Samples
 T = TypeVar("T")
 
 AHEAD = 16  # pairs under way before they are asked for
+TOGETHER = 4  # pairs that a thread is given at once: handing over takes as long as reading a small one
 
 
 @dataclass(frozen=True)
@@ -58,35 +60,39 @@ class PairStream(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """The pairs from where the stream stands. Raises ReleaseCorrupt for a missing shard, EndpointDown."""
-        under_way: deque[Future[T | RowError]] = deque()
-        for place in self._places():
-            under_way.append(self._pool.submit(self._try, place))
-            if len(under_way) > AHEAD:
+        under_way: deque[Future[list[T | RowError]]] = deque()
+        places = self._places()
+        while some := list(islice(places, TOGETHER)):
+            under_way.append(self._pool.submit(self._try, some))
+            if len(under_way) * TOGETHER > AHEAD:
                 yield from self._settle(under_way.popleft())
         while under_way:
             yield from self._settle(under_way.popleft())
 
     def _places(self) -> Iterator[Place]:
-        """Places yet to come; the shards that the next block of them needs are fetched meanwhile."""
-        fetching: list[Future[None]] = []
+        """Places yet to come; the shards that a block of them needs are fetched while the one before is read."""
+        window, fetching = self.order.window, list[Future[None]]()
         for number, place in enumerate(self.order.places(self._taken), self._taken):
-            if not fetching or number % self.order.window == 0:
+            if not fetching or number % window == 0:
                 for done in fetching:
                     done.result()
-                coming = {shard: None for shard, _ in self.order.block(number // self.order.window + 1)}
+                coming = {shard: None for shard, _ in self.order.block(number // window + 1)}
                 fetching = [self._pool.submit(self._samples.expect, shard) for shard in coming]
             yield place
 
-    def _try(self, place: Place) -> T | RowError:
-        try:
-            return self._prepare(self._samples.read(*place))
-        except RowError as error:
-            return error
+    def _try(self, places: list[Place]) -> list[T | RowError]:
+        found: list[T | RowError] = []
+        for place in places:
+            try:
+                found.append(self._prepare(self._samples.read(*place)))
+            except RowError as error:
+                found.append(error)
+        return found
 
-    def _settle(self, future: Future[T | RowError]) -> Iterator[T]:
-        found = future.result()
-        self._taken += 1
-        if isinstance(found, RowError):
-            self.bad.add(found)
-        else:
-            yield found
+    def _settle(self, future: Future[list[T | RowError]]) -> Iterator[T]:
+        for found in future.result():
+            self._taken += 1
+            if isinstance(found, RowError):
+                self.bad.add(found)
+            else:
+                yield found

@@ -1,6 +1,7 @@
 """An S3 endpoint on the loopback for tests: moto's server, which the tests may see and have misbehave."""
 
 import os
+import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterable
@@ -31,6 +32,9 @@ class S3Server:
     lose_answers: int = 0
     conditions: bool = True
     requests: list[str] = field(default_factory=list)  # as METHOD /bucket/key?query
+    _victim: int = 0
+    _writes_left: int = 0
+    _watched: tuple[str, ...] = ()
 
     def __enter__(self) -> "S3Server":
         self._one_at_a_time = threading.Lock()
@@ -63,6 +67,10 @@ class S3Server:
         s3fs.S3FileSystem().mkdir(name)
         return f"s3://{name}"
 
+    def kill(self, process: int, nth: int, folders: tuple[str, ...]) -> None:
+        """Kill a process instead of doing the nth write to some folders of a lake from now on."""
+        self._victim, self._writes_left, self._watched = process, nth, folders
+
     def listings(self) -> list[str]:
         """Those requests that asked what there is."""
         return [request for request in self.requests if "list-type=2" in request]
@@ -73,6 +81,13 @@ class S3Server:
         if f"Credential={KEY}/" not in environ.get("HTTP_AUTHORIZATION", ""):
             start("403 Forbidden", [("Content-Type", "application/xml")])
             return [_REFUSED]
+        is_write = method in ("PUT", "POST", "DELETE")
+        if self._writes_left and is_write and any(f"/{name}/" in environ["PATH_INFO"] for name in self._watched):
+            self._writes_left -= 1
+            if not self._writes_left:
+                os.kill(self._victim, signal.SIGKILL)
+                start("503 Service Unavailable", [("Content-Length", "0")])
+                return [b""]
         if not self.conditions:
             environ.pop("HTTP_IF_NONE_MATCH", None)
         with self._one_at_a_time:  # moto looks whether a name is free and then writes: in S3 that is one step
