@@ -34,6 +34,8 @@ def pair_row(number: int, task: str = "TI2V") -> Row:
         "target_video": "stages/x/media/clip.mp4",
         "source": f"/home/somewhere/videos/{number // 3}.mp4",
         "sample_bytes": 1000,
+        "negatives": [],
+        "negative_cosines": [],
         "width": 640,
         "captions": [f"{kind} of {number}" for kind in "abcde"],
         "motion": number / 10,
