@@ -83,7 +83,7 @@ class Negatives(TableStage):
         negatives = np.full(len(rows), NOBODY)
         cosines, positive = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
         before = _remembered(rows, released)
-        for members, pairs in _by_task_and_split(rows):
+        for members, pairs in by_task_and_split(rows):
             own = np.arange(len(members))
             scores = pairs.scores(own, own)
             found = self._choose(pairs, scores, _places_of(before[members], members))
@@ -98,8 +98,7 @@ class Negatives(TableStage):
 
         `scores` are those of each query with its own target.
         """
-        share = np.floor(scores.astype(np.float64) * self.max_share).astype(np.float32)
-        limits = np.where(scores > 0, share, np.float32(-np.inf))
+        limits = score_limits(scores, self.max_share)
         known = np.flatnonzero(before != NOBODY)
         kept = known[pairs.admit(known, before[known], limits[known])]
         asked = np.setdiff1d(np.arange(len(limits)), kept)
@@ -110,7 +109,13 @@ class Negatives(TableStage):
         return found
 
 
-def _by_task_and_split(rows: pa.Table) -> Iterator[tuple[Rows, Minable]]:
+def score_limits(positives: Scores, max_share: float) -> Scores:
+    """The highest score of a negative beside positives of these scores; -inf where they are not above zero."""
+    limits = np.floor(positives.astype(np.float64) * max_share)
+    return np.where(positives > 0, limits, -np.inf).astype(np.float32)
+
+
+def by_task_and_split(rows: pa.Table) -> Iterator[tuple[Rows, Minable]]:
     """The pairs that ask for negatives, as places in `rows` and as what is mined, task by task and split by split."""
     videos, queries = codes(rows["video_id"]), codes(rows["query_id"])
     groups = duplicate_groups(rows["clip_id"], [rows[name] for name in LABELS])
