@@ -1,16 +1,19 @@
-"""A model trained on one lake's release judges the clips and captions of another lake's run."""
+"""A model trained on one lake's release judges clips and captions of another lake's run, and mines its negatives."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from infra.lake import dropped, open_tables
 from infra.sample_world.write import write_world
 from infra.stage import Row
-from shards.manifest import verify
+from shards.manifest import load_manifest, verify
+from shards.reader import read_pairs
+from shards.records import HARD_NEGATIVE_TASKS
 
 pytestmark = pytest.mark.slow
 
@@ -39,8 +42,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     uvr("train", "--release", str(run(taught, TAUGHT, 31)), "--out", str(model), "--set", "train.epochs=2")
     settings = (f"embed.prober={model}", "semantic.min_cosine=0.98", "consistency.shuffled_quantile=0.3")
     manifest = run(judged, JUDGED, 32, *(word for setting in settings for word in ("--set", setting)))
-    verify(str(manifest))
-    return judged / "lake"
+    return Path(verify(str(manifest)).folder).parents[1]
 
 
 def rows(lake: Path, query: str) -> list[Row]:
@@ -50,10 +52,11 @@ def rows(lake: Path, query: str) -> list[Row]:
 
 def test_nothing_is_lost(lake: Path) -> None:
     stages = {stage["name"]: stage for stage in json.loads(uvr("status", "--lake", str(lake), "--json"))["stages"]}
-    assert {"embed", "semantic", "consistency"} <= stages.keys()
+    assert {"embed", "semantic", "consistency", "embed_queries", "negatives"} <= stages.keys()
     for stage in stages.values():
         assert stage["pending"] == stage["quarantined"] == 0
     assert stages["semantic"]["in"] == stages["semantic"]["out"] + stages["semantic"]["dropped"]
+    assert stages["negatives"]["in"] == stages["negatives"]["out"] == stages["sides"]["out"]
     assert stages["consistency"]["in"] == stages["consistency"]["out"] + stages["consistency"]["dropped"]
 
 
@@ -77,3 +80,27 @@ def test_what_is_dropped_tells_why(lake: Path) -> None:
     for detail in (row["detail"] for row in wrong):
         assert detail["cosine"] < detail["threshold"] == detail["shuffled_cosine"]
         assert detail["shuffled_pairs"] >= 20
+
+
+def test_the_release_names_hard_negatives(lake: Path) -> None:
+    [path] = lake.glob("releases/*/manifest.json")
+    release = load_manifest(str(path))
+    index = {row["pair_id"]: row for row in pq.read_table(release.index()).to_pylist()}
+    counted = {row["task"]: row for row in release.facts["negatives"]}
+    assert counted.keys() == set(HARD_NEGATIVE_TASKS)
+    for task, facts in counted.items():
+        asking = [row for row in index.values() if row["task"] == task]
+        assert facts["pairs"] == len(asking) == facts["with_negative"] + sum(facts["without"].values())
+        assert facts["with_negative"] == sum(len(row["negatives"]) for row in asking)
+    assert sum(facts["with_negative"] for facts in counted.values()) > 0
+    for row in index.values():
+        for negative, cosine in zip(row["negatives"], row["negative_cosines"], strict=True):
+            other = index[negative]
+            assert (other["task"], other["split"]) == (row["task"], row["split"])
+            assert other["video_id"] != row["video_id"]
+            assert -1 <= cosine <= 0.95
+    pairs = [pair for shard in release.shards for pair in read_pairs([release.path(shard)])]
+    assert {pair.pair_id: [*pair.negatives] for pair in pairs} == {
+        pair_id: row["negatives"] for pair_id, row in index.items()
+    }
+    assert "## Hard negatives" in path.with_name("README.md").read_text()
