@@ -25,10 +25,10 @@ from filters.clusters import Rows, find_centroids, training_rows
 from shards.vectors import to_unit
 
 SCALE: Final = 4000  # sums of products stay under SCALE² and some, float32 is exact up to 2^24 = 16.8 million
-BLOCK: Final = 1024  # queries, and targets, that are compared at once
-EXACT_TARGETS: Final = 32_768  # up to so many every query is compared with every target
+QUERIES: Final = 512  # compared at once with as many as TARGETS
+TARGETS: Final = 2048
 CELL_TARGETS: Final = 1024  # targets of a cell, about
-PROBES: Final = 32  # cells that a query looks into
+PROBES: Final = 64  # cells that a query looks into; where there are no more, it is compared with every target
 SLAB: Final = 131_072  # queries whose cells are found at once
 NOBODY: Final = -1
 
@@ -40,8 +40,8 @@ Codes = NDArray[np.int64]
 def to_steps(vectors: NDArray[np.float16]) -> Steps:
     """Unit vectors [n, dim] in whole multiples of 1 / SCALE."""
     steps = np.empty(vectors.shape, np.int16)
-    for start in range(0, len(vectors), BLOCK):
-        steps[start : start + BLOCK] = np.rint(to_unit(vectors[start : start + BLOCK]) * SCALE)
+    for start in range(0, len(vectors), QUERIES):
+        steps[start : start + QUERIES] = np.rint(to_unit(vectors[start : start + QUERIES]) * SCALE)
     return steps
 
 
@@ -82,17 +82,20 @@ class Minable:
     def scores(self, queries: Rows, targets: Rows) -> Scores:
         """Cosines of some queries with as many targets, row by row, in steps of 1 / SCALE²."""
         parts = [np.empty(0, np.float32)]
-        for start in range(0, len(queries), BLOCK):
-            block = slice(start, start + BLOCK)
+        for start in range(0, len(queries), QUERIES):
+            block = slice(start, start + QUERIES)
             products = self.queries[queries[block]].astype(np.float32) * self.targets[targets[block]]
             parts.append(products.sum(axis=1, dtype=np.float32))
         return np.concatenate(parts)
 
+    def answer(self, queries: Rows, targets: Rows) -> NDArray[np.bool_]:
+        """Whether each of some targets may answer its query: of the same video, or a positive of it."""
+        is_own = self.videos[queries] == self.videos[targets]
+        return np.asarray(is_own | self.positives.hold(self.query_ids[queries], self.groups[targets]))
+
     def admit(self, queries: Rows, targets: Rows, limits: Scores) -> NDArray[np.bool_]:
         """Whether each of some targets may be the negative of its query, whose score limit is its one of `limits`."""
-        is_own = self.videos[queries] == self.videos[targets]
-        answers = self.positives.hold(self.query_ids[queries], self.groups[targets])
-        return np.asarray(~is_own & ~answers & (self.scores(queries, targets) <= limits))
+        return ~self.answer(queries, targets) & (self.scores(queries, targets) <= limits)
 
 
 @dataclass(frozen=True)
@@ -103,24 +106,22 @@ class Mined:
     scores: Scores
 
 
-def mine(
-    pairs: Minable, asked: Rows, limits: Scores, seed: int, exact_targets: int = EXACT_TARGETS, probes: int = PROBES
-) -> Mined:
+def mine(pairs: Minable, asked: Rows, limits: Scores, seed: int, probes: int = PROBES) -> Mined:
     """The most similar admissible target with a score of at most `limits` [len(asked)], for the queries `asked`.
 
-    Of equal scores the lower row wins. Over more than `exact_targets` only targets in the `probes` cells
-    nearest to a query are looked at.
+    Of equal scores the lower row wins. Of more targets than `probes` cells hold, only those in the `probes`
+    cells nearest to a query are looked at.
     """
     best = Mined(np.full(len(asked), NOBODY), np.full(len(asked), -np.inf, np.float32))
     everything = np.arange(len(pairs.targets))
     looks: Iterator[tuple[Rows, Rows]] = iter([(np.arange(len(asked)), everything)])
-    if len(everything) > exact_targets:
+    if len(everything) > probes * CELL_TARGETS:
         looks = _look_into_cells(pairs, asked, seed, probes)
     for looking, targets in looks:
-        for start in range(0, len(targets), BLOCK):
-            for first in range(0, len(looking), BLOCK):
-                rows = looking[first : first + BLOCK]
-                _improve(best, rows, _best_of(pairs, asked[rows], targets[start : start + BLOCK], limits[rows]))
+        for start in range(0, len(targets), TARGETS):
+            for first in range(0, len(looking), QUERIES):
+                rows = looking[first : first + QUERIES]
+                _improve(best, rows, _best_of(pairs, asked[rows], targets[start : start + TARGETS], limits[rows]))
     return best
 
 
@@ -135,22 +136,30 @@ def _improve(best: Mined, rows: Rows, found: Mined) -> None:
 def _best_of(pairs: Minable, queries: Rows, targets: Rows, limits: Scores) -> Mined:
     """The best admissible one of a block of `targets`, ascending, for each of a block of `queries`."""
     scores = pairs.queries[queries].astype(np.float32) @ pairs.targets[targets].astype(np.float32).T
-    barred = scores > limits[:, None]
-    # Equal queries and equal groups are positives too, the most of them; telling them here leaves few to look up.
-    for codes in (pairs.videos, pairs.query_ids, pairs.groups):
-        barred |= codes[queries][:, None] == codes[targets]
-    scores[barred] = -np.inf
-    groups, columns = pairs.groups[targets], scores.argmax(axis=1)
+    np.copyto(scores, -np.inf, where=scores > limits[:, None])
+    best = scores.argmax(axis=1)
     doubtful = np.arange(len(queries))
     while len(doubtful):
-        found = groups[columns[doubtful]]
-        is_candidate = scores[doubtful, columns[doubtful]] > -np.inf
-        answers = is_candidate & pairs.positives.hold(pairs.query_ids[queries[doubtful]], found)
-        doubtful = doubtful[answers]
-        scores[doubtful] = np.where(groups == found[answers, None], -np.inf, scores[doubtful])
-        columns[doubtful] = scores[doubtful].argmax(axis=1)
-    highest = scores[np.arange(len(queries)), columns]
-    return Mined(np.where(highest > -np.inf, targets[columns], NOBODY), highest)
+        is_wrong = pairs.answer(queries[doubtful], targets[best[doubtful]])
+        doubtful = doubtful[is_wrong & (scores[doubtful, best[doubtful]] > -np.inf)]
+        barred = _alike(pairs, queries[doubtful], targets[best[doubtful]], targets)
+        scores[doubtful] = np.where(barred, -np.inf, scores[doubtful])
+        best[doubtful] = scores[doubtful].argmax(axis=1)
+    highest = scores[np.arange(len(queries)), best]
+    return Mined(np.where(highest > -np.inf, targets[best], NOBODY), highest)
+
+
+def _alike(pairs: Minable, queries: Rows, wrong: Rows, targets: Rows) -> NDArray[np.bool_]:
+    """Which of `targets` are no negatives of each query, as its one of `wrong` is none: bool [queries, targets].
+
+    Those of the query's video and of pairs with the same query, and the wrong one's duplicates: what may be
+    many of a block goes at once.
+    """
+    is_positive = pairs.positives.hold(pairs.query_ids[queries], pairs.groups[wrong])
+    barred = is_positive[:, None] & (pairs.groups[wrong][:, None] == pairs.groups[targets])
+    for codes in (pairs.videos, pairs.query_ids):
+        barred |= codes[queries][:, None] == codes[targets]
+    return np.asarray(barred)
 
 
 def _look_into_cells(pairs: Minable, asked: Rows, seed: int, probes: int) -> Iterator[tuple[Rows, Rows]]:
@@ -162,15 +171,15 @@ def _look_into_cells(pairs: Minable, asked: Rows, seed: int, probes: int) -> Ite
     cells = _split(everything, _nearest(pairs.targets, everything, centroids, 1), count)
     for start in range(0, len(asked), SLAB):
         slab = np.arange(start, min(start + SLAB, len(asked)))
-        looking = _nearest(pairs.queries, asked[slab], centroids, min(probes, count))
+        looking = _nearest(pairs.queries, asked[slab], centroids, probes)
         yield from zip(_split(slab, looking, count), cells, strict=True)
 
 
 def _nearest(vectors: Steps, rows: Rows, centroids: Scores, places: int) -> NDArray[np.int32]:
     """The `places` nearest of `centroids` to some rows of `vectors`, in no order: int32 [rows, places]."""
     parts = []
-    for start in range(0, len(rows), BLOCK):
-        scores = vectors[rows[start : start + BLOCK]].astype(np.float32) @ centroids.T
+    for start in range(0, len(rows), QUERIES):
+        scores = vectors[rows[start : start + QUERIES]].astype(np.float32) @ centroids.T
         parts.append(np.argpartition(-scores, places - 1, axis=1)[:, :places].astype(np.int32))
     return np.concatenate(parts)
 

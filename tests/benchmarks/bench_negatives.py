@@ -118,7 +118,7 @@ def recall(table: pa.Table, found: NDArray[np.float64], stage: Negatives) -> dic
     own = np.arange(len(found))
     sample = np.sort(np.random.default_rng(1).choice(own, min(SAMPLE, len(own)), replace=False))
     limits = score_limits(pairs.scores(sample, sample), stage.max_share)
-    best = np.round(mine(pairs, sample, limits, stage.seed, exact_targets=len(own)).scores / SCALE**2, 4)
+    best = np.round(mine(pairs, sample, limits, stage.seed, probes=len(own)).scores / SCALE**2, 4)
     there = np.isfinite(best)
     short = np.where(np.isfinite(found[sample]), best - found[sample], np.nan)[there]
     return {"same": round(float((short < 5e-5).mean()), 4), "short_by": round(float(np.nanmean(short)), 5)}
