@@ -10,6 +10,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import ClassVar, Final
 
 import numpy as np
@@ -34,15 +35,16 @@ class Negatives(TableStage):
 
     False negatives are guarded against by what is known and by what the prober says:
 
-    - never a clip of the same source video, nor one that a pair of any task with the same query shows, nor
-      a duplicate of either (`filters.groups`);
+    - never a clip of the same source video, nor a duplicate (`filters.groups`) of the target or of a clip that
+      any other pair with the same query, of whatever task, is about;
     - its cosine with the query is at most `max_share` of the positive's. This is TopK-PercPos of NV-Retriever
-      (Moreira et al. 2024, arXiv 2407.15831), which did best there at 95%. A share goes with the scale of a
+      (Moreira et al. 2024, arXiv 2407.15831), with the 95% that it was released with. A share goes with the scale of a
       model's cosines where an absolute margin would have to be found anew for each.
 
     Both are of one task and one split. A released pair keeps its negative while that is admissible to the
-    same prober, even when a harder one has come: its shard stays what it was. `shard` is named anew by
-    members and negatives, so that a shard is packed again when either changes, and only then.
+    same prober, even when a harder one has come, so that its shard stays what it was; one that has none is
+    asked about anew. `shard` is named anew by members and negatives, so that a shard is packed again when
+    either changes, and only then.
     """
 
     max_share: float = 0.95  # of the positive's cosine
@@ -138,15 +140,11 @@ def _remembered(rows: pa.Table, released: pa.Table) -> Rows:
 
     What another prober found does not count.
     """
-    known = released.filter(pc.is_in(released["vector_model"], value_set=rows["vector_model"].unique()))
-    first = pc.list_element(known.filter(pc.greater(pc.list_value_length(known["negatives"]), 0))["negatives"], 0)
-    names = known["key"].filter(pc.greater(pc.list_value_length(known["negatives"]), 0))
-    at = pc.index_in(rows["key"], value_set=names)
-    return _indices(pc.index_in(first.take(at), value_set=rows["key"]))
-
-
-def _indices(column: pa.ChunkedArray) -> Rows:
-    return np.asarray(pc.fill_null(column, NOBODY).to_numpy().astype(np.int64))
+    same_model = pc.is_in(released["vector_model"], value_set=rows["vector_model"].unique())
+    known = released.filter(pc.and_(same_model, pc.greater(pc.list_value_length(released["negatives"]), 0)))
+    negatives = pc.list_element(known["negatives"], 0).take(pc.index_in(rows["key"], value_set=known["key"]))
+    places = pc.index_in(negatives, value_set=rows["key"])
+    return np.asarray(pc.fill_null(places, NOBODY).to_numpy().astype(np.int64))
 
 
 def _places_of(wanted: Rows, members: Rows) -> Rows:
@@ -164,7 +162,7 @@ def _told(
     scores = [[cosine] if names else [] for names, cosine in zip(named, cosines.tolist(), strict=True)]
     shards = _shards(rows["shard"].to_pylist(), rows["position"].to_pylist(), zip(named, scores, strict=True))
     for key, shard, names, cosine, own in zip(keys, shards, named, scores, positive.tolist(), strict=True):
-        asked = own == own
+        asked = not isnan(own)
         why = "" if names or not asked else NOTHING_UNDER_LIMIT if own > 0 else NO_LIMIT
         told = {"negatives": names, "negative_cosines": cosine, "no_negative": why}
         yield {"key": key, "parent": key, "shard": shard, "positive_cosine": own if asked else None, **told}
