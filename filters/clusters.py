@@ -54,15 +54,8 @@ def overlapping_clusters(
 
 def _branches(vectors: NDArray[np.float16], rows: Rows, margin: float, seed: int, count: int) -> list[Rows]:
     """`rows` split into at most `count` branches."""
-    import faiss  # takes a while, and only this needs it
-
+    centroids = find_centroids(to_unit(vectors[rows[training_rows(len(rows), count)]]), count, seed)
     with _one_thread():
-        sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), count * TRAINING_ROWS)).astype(np.int64)]
-        kmeans = faiss.Kmeans(
-            vectors.shape[1], count, niter=ITERATIONS, seed=seed, spherical=True, min_points_per_centroid=1
-        )
-        kmeans.train(to_unit(vectors[sample]))
-        centroids = np.asarray(kmeans.centroids, np.float32)
         parts = [
             _places(to_unit(vectors[rows[start : start + CHUNK]]), centroids, margin)
             for start in range(0, len(rows), CHUNK)
@@ -72,6 +65,23 @@ def _branches(vectors: NDArray[np.float16], rows: Rows, margin: float, seed: int
     order = np.argsort(branches, kind="stable")
     ends = np.cumsum(np.bincount(branches, minlength=count))
     return [part for part in np.split(members[order], ends[:-1]) if len(part)]
+
+
+def training_rows(rows: int, count: int) -> Rows:
+    """Those of so many rows that k-means learns `count` centroids from, evenly spread."""
+    return np.linspace(0, rows - 1, min(rows, count * TRAINING_ROWS)).astype(np.int64)
+
+
+def find_centroids(vectors: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:
+    """`count` unit centroids [count, dim] of unit vectors [n, dim] by spherical k-means, the same on any threads."""
+    import faiss  # takes a while, and only this module needs it
+
+    with _one_thread():
+        kmeans = faiss.Kmeans(
+            vectors.shape[1], count, niter=ITERATIONS, seed=seed, spherical=True, min_points_per_centroid=1
+        )
+        kmeans.train(vectors)
+        return np.asarray(kmeans.centroids, np.float32)
 
 
 def _places(vectors: NDArray[np.float32], centroids: NDArray[np.float32], margin: float) -> tuple[Rows, Rows]:

@@ -11,6 +11,7 @@ from filters.consistency import Consistency
 from filters.decontaminate import Decontaminate
 from filters.decontaminate_texts import DecontaminateTexts
 from filters.exact import ExactDuplicates
+from filters.negatives import Negatives
 from filters.perceptual.stage import Perceptual
 from filters.picture import Quality
 from filters.rectify import Rectify
@@ -34,7 +35,7 @@ from synth.scan import Scan
 from synth.sides import Sides
 from synth.spans import Spans
 from synth.tasks import Pairs
-from train.prober import Embed
+from train.prober import Embed, EmbedQueries
 from train.settings import TrainSettings
 
 
@@ -81,7 +82,9 @@ class Recipe(Settings):
     decontaminate_texts: DecontaminateTexts = field(default_factory=DecontaminateTexts)
     pairs: Pairs = field(default_factory=Pairs)
     sides: Sides = field(default_factory=Sides)
+    embed_queries: EmbedQueries = field(default_factory=EmbedQueries)
     layout: Layout = field(default_factory=Layout)
+    negatives: Negatives = field(default_factory=Negatives)
     pack: Pack = field(default_factory=Pack)
     evaluation: EvaluationSets = field(default_factory=EvaluationSets)
     generator: GeneratorSettings = field(default_factory=GeneratorSettings)
@@ -97,6 +100,8 @@ class Recipe(Settings):
             raise UsageError("recipe: generator.kind = 'openai' needs serving.endpoints, like ['http://host:8000/v1']")
         if self.captions.generator != self.queries.generator or self.captions.generator != GeneratorSettings():
             raise UsageError("recipe: captions and queries share one generator; its section is [generator]")
+        if self.embed_queries != EmbedQueries():
+            raise UsageError("recipe: all that embeds shares one prober; its section is [embed]")
         if self.decontaminate.sets or self.decontaminate_texts.sets:
             raise UsageError("recipe: all that looks for evaluation sets shares them; their section is [evaluation]")
 
@@ -107,6 +112,8 @@ class Recipe(Settings):
         What the recipe gives nothing to check by is left out (see `unchecked`).
         """
         generator, sets = pinned(self.generator), self.evaluation.sets
+        embed = self.embed.pinned()
+        embed_queries = replace(self.embed_queries, prober=embed.prober, revision=embed.revision)
         return [
             self.probe,
             self.exact,
@@ -121,26 +128,31 @@ class Recipe(Settings):
             self.excerpts,
             replace(self.captions, generator=generator),
             self.texts,
-            *((self.embed.pinned(), self.semantic, self.consistency) if self.embed.prober else ()),
+            *((embed, self.semantic, self.consistency) if embed.prober else ()),
             replace(self.queries, generator=generator),
             *((replace(self.decontaminate_texts, sets=sets),) if sets else ()),
             self.pairs,
             self.sides,
+            *((embed_queries,) if embed.prober else ()),
             self.layout,
+            *((self.negatives,) if embed.prober else ()),
             self.pack,
         ]
 
     def unchecked(self) -> list[str]:
         """What a run by this recipe does not check, and what it would need for that."""
-        vectors = "semantic duplicates and whether captions fit their clips (needs embed.prober, a GVE checkpoint)"
+        vectors = (
+            "semantic duplicates and whether captions fit their clips, "
+            "and no hard negatives are mined (needs embed.prober, a GVE checkpoint)"
+        )
         evaluation = "evaluation sets among the clips (needs evaluation.sets, made by `uvr index`)"
         return [text for text, given in ((vectors, self.embed.prober), (evaluation, self.evaluation.sets)) if not given]
 
     def synthesis(self) -> dict[str, Any]:
         """The settings that decide what a release holds, by stage; a prober's revision does, and not where it lies."""
         settings = {stage.name: asdict(stage) for stage in self.chain()}
-        if "embed" in settings:
-            settings["embed"].pop("prober")
+        for name in settings.keys() & {self.embed.name, self.embed_queries.name}:
+            settings[name].pop("prober")
         return settings
 
 

@@ -13,6 +13,7 @@ from prefect import flow
 from flows.artifacts import LiveProgress, show_lake, show_links, show_release
 from flows.decontamination import decontamination
 from flows.events import announce_release
+from flows.negatives import negatives
 from flows.printing import say
 from flows.recipe import Recipe, read_recipe
 from flows.service.processes import end_with_runner
@@ -126,9 +127,10 @@ def _publish(run: Run, recipe: Recipe, stages: Sequence[Stage], counts: Sequence
         "quotas": wanted,
         "shortage": shortage(wanted, made),
         "decontamination": decontamination(run.tables),
+        "negatives": negatives(run.tables),
     }
     packs = run.tables.query("SELECT * FROM out_pack ORDER BY key")
-    index = index_rows(run.tables.db)
+    index = index_rows(run.tables.db, f"out_{stages[-2].name}")
     return publish(run.store, run.lease, packs, index, facts, partial(remember, run.tables, stages, run.releases))
 
 

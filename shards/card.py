@@ -59,6 +59,7 @@ def card(
         shards=shards,
         funnel=facts.get("funnel", []),
         shortage=facts.get("shortage", {}),
+        negatives=facts.get("negatives", []),
         evaluation_sets=sorted({row["evaluation_set"] for row in facts.get("decontamination", [])}),
         author=caption_author(facts.get("recipe", {})),
         licences=licences,

@@ -94,7 +94,8 @@ def _field(column: Column) -> dict[str, Any]:
     if column.kind == "MAP":
         parts = [_part(column.name, "name", "sc:Text", "$[0]"), _part(column.name, "value", "sc:Float", "$[1]")]
         return {**field, "repeated": True, "subField": parts}
-    return {**field, "dataType": _TYPES[column.kind], "source": _source(column.name)}
+    repeated = {"repeated": True} if column.kind.endswith("[]") else {}
+    return {**field, **repeated, "dataType": _TYPES[column.kind.removesuffix("[]")], "source": _source(column.name)}
 
 
 def _part(column: str, name: str, data_type: str, path: str) -> dict[str, Any]:

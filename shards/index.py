@@ -82,6 +82,8 @@ COLUMNS: Final = (
     Column("target_id", "VARCHAR", "Id of the target; pairs that share it are positives of each other"),
     Column("query_text", "VARCHAR", "Text of the query, if it has one"),
     Column("target_text", "VARCHAR", "Text of the target, if it has one"),
+    Column("negatives", "VARCHAR[]", "Ids of pairs of the same task and split whose targets are hard negatives"),
+    Column("negative_cosines", "DOUBLE[]", "Cosines of the query with these targets, by the model that mined them"),
     Column("weak_caption", "VARCHAR", "Caption that came with the source video, unrepaired, if one did"),
     Column("captions", "STRUCT", "Captions of the clip, by kind", sql=f"struct_pack({_CAPTIONS})"),
 )
@@ -102,11 +104,11 @@ def _expression(column: Column) -> str:
     return column.sql or f"{column.lake or column.name}::{column.kind}"
 
 
-def index_rows(db: duckdb.DuckDBPyConnection) -> pa.RecordBatchReader:
-    """The rows of the index, in its order, streamed from the view `out_layout` of a lake (infra.tables)."""
-    columns = index_columns(db.sql("SELECT * FROM out_layout LIMIT 0").columns)
+def index_rows(db: duckdb.DuckDBPyConnection, view: str = "out_layout") -> pa.RecordBatchReader:
+    """The rows of the index, in its order, streamed from a view of a lake (infra.tables): placed pairs."""
+    columns = index_columns(db.sql(f"SELECT * FROM {view} LIMIT 0").columns)
     chosen = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
-    found = db.cursor().sql(f"SELECT {chosen} FROM out_layout ORDER BY shard_name, out_layout.position")
+    found = db.cursor().sql(f"SELECT {chosen} FROM {view} ORDER BY shard_name, {view}.position")
     return found.to_arrow_reader(ROW_GROUP)
 
 

@@ -21,6 +21,7 @@ from shards.card import CARD, card, licence_id
 from shards.croissant import CROISSANT, croissant
 from shards.files import ReleaseFile, Shard, check_bytes, count_pairs, local_file
 from shards.index import INDEX, check_index, count_licences, write_index
+from shards.negatives import check_negatives
 from shards.reader import read_pairs
 
 FORMAT = "uvr-release/1"
@@ -194,14 +195,19 @@ def verify_shards(folder: str, shards: Sequence[Shard]) -> dict[str, list[str]]:
     """
     seen: set[str] = set()
     held: dict[str, list[str]] = {}
+    named: dict[str, list[str]] = {}
     for shard in shards:
         path = f"{folder}/{shard.name}"
         check_bytes(path, shard)
-        ids = [pair.pair_id for pair in read_pairs([path])]
+        ids = []
+        for pair in read_pairs([path]):
+            ids.append(pair.pair_id)
+            named.setdefault(shard.name, []).extend(pair.negatives)
         if len(ids) != shard.samples:
             raise ReleaseCorrupt(f"{path} holds {len(ids)} samples, the manifest says {shard.samples}")
         if twice := seen.intersection(ids) or len(ids) != len(set(ids)):
             raise ReleaseCorrupt(f"{path}: pairs appear twice: {twice}")
         seen.update(ids)
         held[shard.name] = ids
+    check_negatives(folder, shards, held, named)
     return held

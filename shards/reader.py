@@ -51,6 +51,7 @@ def parse_pair(members: dict[str, bytes], where: str) -> Pair:
             target_id=facts["target_id"],
             query=_side("query", query_parts, facts, members, where),
             target=_side("target", target_parts, facts, members, where),
+            negatives=tuple(facts.get("negatives", ())),  # releases from before there were any do not name them
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ReleaseCorrupt(f"{where} has a json member that does not describe a pair: {error!r}") from error

@@ -22,6 +22,9 @@ UVRD_THOUSANDS: Final = {
     "V2V": 36,
 }
 
+# Tasks whose queries get one hard negative each, the others none (table 7). The targets of all of them are clips.
+HARD_NEGATIVE_TASKS: Final = ("T2V", "TI2V", "TV2V")
+
 SPLITS: Final = ("train", "val")
 
 # The five caption kinds asked of the generator for every clip and every frame (appendix A.6).
@@ -53,7 +56,8 @@ class Pair:
     """One positive pair as read back from a shard.
 
     `query_id` and `target_id` are derived from content: two pairs that share a target share its id,
-    which is what makes one of them a positive of the other and never its negative.
+    which is what makes one of them a positive of the other and never its negative. `negatives` are ids of
+    pairs of the same release, task and split; their targets are hard negatives of this query.
     """
 
     pair_id: str
@@ -63,3 +67,4 @@ class Pair:
     target_id: str
     query: Side
     target: Side
+    negatives: tuple[str, ...] = ()

@@ -25,6 +25,8 @@ FACTS = (
     "target_id",
     "query_text",
     "target_text",
+    "negatives",
+    "negative_cosines",
 )
 MEDIA = {
     "query_image": "query.jpg",
@@ -43,7 +45,7 @@ class Pack(RowStage):
     """
 
     name: ClassVar[str] = "pack"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     group_by: ClassVar[str] = "shard"
     needs: ClassVar[tuple[str, ...]] = ("shard_name", "split", "position", *FACTS, *MEDIA)
     schema: ClassVar[pa.Schema] = pa.schema(

@@ -26,7 +26,7 @@ class Sides(RowStage):
     """The sides of one pair; its id is derived from what they are made of."""
 
     name: ClassVar[str] = "sides"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = (
         "task",
         "clip_id",
@@ -41,6 +41,8 @@ class Sides(RowStage):
         [
             *((name, pa.string()) for name in ("pair_id", *PART_COLUMNS, "query_id", "target_id")),
             ("sample_bytes", pa.int64()),  # about what it takes of a shard
+            ("negatives", pa.list_(pa.string())),  # none; a later stage that mines some says which
+            ("negative_cosines", pa.list_(pa.float64())),
         ]
     )
     unit_rows: ClassVar[int] = 4096
@@ -60,7 +62,8 @@ def pair_row(row: Row, seed: int) -> Row:
     text = "\n".join([row["task"], row["clip_id"], query_id, target_id])
     pair_id = hashlib.sha256(text.encode()).hexdigest()[:24]
     ids = {"pair_id": pair_id, "query_id": query_id, "target_id": target_id}
-    return {"key": pair_id, "parent": row["key"], **ids, **parts, "sample_bytes": sample_bytes(row, parts)}
+    size = {"sample_bytes": sample_bytes(row, parts)}
+    return {"key": pair_id, "parent": row["key"], **ids, **parts, **size, "negatives": [], "negative_cosines": []}
 
 
 def sides(row: Row, seed: int) -> dict[str, str | None]:

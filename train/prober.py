@@ -1,13 +1,13 @@
-"""Stage `embed`: clips and their captions as vectors of a prober, any GVE checkpoint folder.
+"""Stages `embed` and `embed_queries`: clips, captions and queries as vectors of a prober, any GVE checkpoint folder.
 
-The filters after it, semantic duplicates and cross-modal consistency (arXiv 2510.27571, section 3.2, where
-GME-7B is the prober), read the vectors as columns and know no model.
+The filters after them read the vectors as columns and know no model: semantic duplicates and cross-modal
+consistency (arXiv 2510.27571, section 3.2, where GME-7B is the prober), and hard negatives (section 3.3).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -15,11 +15,12 @@ from typing import ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from infra.errors import RunFailed, UsageError
 from infra.stage import Outcome, Row, RowStage, Work, Workspace, each
 from shards.embedder import Embedder
-from shards.records import INSTRUCTIONS, Side
+from shards.records import HARD_NEGATIVE_TASKS, INSTRUCTIONS, Side
 from shards.vectors import VECTOR, pack
 
 CONTENT: Final = ("config.json", "gve.json", "tokenizer.json", "*.safetensors", "*.bin")  # what decides the vectors
@@ -69,16 +70,22 @@ class Embed(RowStage):
     def open(self, workspace: Workspace) -> Work:
         if not self.prober:
             return each(blank_row)
-        from train.gve import Gve  # brings torch, which only workers with a prober need
-        from train.loop import torch_threads
+        revision = self.pinned().revision
+        return _with_prober(self.prober, embed_row, revision, workspace)
 
-        work = each(partial(embed_row, Gve.load(self.prober), self.pinned().revision, workspace))
 
-        def work_alone(rows: list[Row]) -> Iterable[Outcome]:
-            with torch_threads(1):  # more would round sums differently
-                return list(work(rows))
+def _with_prober(folder: str, function: Callable[..., Iterable[Row]], *given: object) -> Work:
+    """The batch function that calls `function` with the prober, what is `given` and a row, on one thread."""
+    from train.gve import Gve  # brings torch, which only workers with a prober need
+    from train.loop import torch_threads
 
-        return work_alone
+    work = each(partial(function, Gve.load(folder), *given))
+
+    def work_alone(rows: list[Row]) -> Iterable[Outcome]:
+        with torch_threads(1):  # more would round sums differently
+            return list(work(rows))
+
+    return work_alone
 
 
 def blank_row(row: Row) -> Iterable[Row]:
@@ -94,10 +101,7 @@ def embed_row(prober: Embedder, revision: str, workspace: Workspace, row: Row) -
     """
     (clip,) = prober.embed([Side(video=workspace.read(row["clip_path"]))])
     texts = prober.embed([Side(text=caption) for caption in row["captions"]], INSTRUCTIONS["T2V"])
-    if not (np.isfinite(clip).all() and np.isfinite(texts).all()):
-        raise RunFailed(
-            f"the prober answered clip {row['key']} with vectors that are not finite: its weights are no good"
-        )
+    _check_finite(row, clip, texts)
     yield {
         "key": row["key"],
         "parent": row["key"],
@@ -106,6 +110,49 @@ def embed_row(prober: Embedder, revision: str, workspace: Workspace, row: Row) -
         "caption_cosines": (texts @ clip).tolist(),
         "vector_model": revision,
     }
+
+
+def _check_finite(row: Row, *vectors: NDArray[np.float32]) -> None:
+    if not all(np.isfinite(vector).all() for vector in vectors):
+        raise RunFailed(
+            f"the prober answered row {row['key']} with vectors that are not finite: its weights are no good"
+        )
+
+
+@dataclass(frozen=True)
+class EmbedQueries(RowStage):
+    """Embeds the query side of the pairs that get hard negatives, with their task's instruction; of others it is null.
+
+    The targets of these pairs are clips, whose vectors stage `embed` has made. Prober and revision are the
+    settings of that stage, of whose fingerprint this one's is made.
+    """
+
+    prober: str = ""
+    revision: str = ""
+
+    name: ClassVar[str] = "embed_queries"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("task", "query_text", "query_image", "query_video")
+    schema: ClassVar[pa.Schema] = pa.schema([("query_vector", VECTOR)])
+    unit_rows: ClassVar[int] = 512
+
+    def fingerprint(self, upstream: Sequence[str]) -> str:
+        """As of any stage, except that it does not count where the prober is."""
+        return super(EmbedQueries, replace(self, prober="")).fingerprint(upstream)
+
+    def open(self, workspace: Workspace) -> Work:
+        return _with_prober(self.prober, embed_query, workspace)
+
+
+def embed_query(prober: Embedder, workspace: Workspace, row: Row) -> Iterable[Row]:
+    """The vector of one pair's query, embedded by itself; raises RowError as the prober does."""
+    vector = None
+    if row["task"] in HARD_NEGATIVE_TASKS:
+        image, video = (None if row[name] is None else workspace.read(row[name]) for name in EmbedQueries.needs[2:])
+        (query,) = prober.embed([Side(row["query_text"], image, video)], INSTRUCTIONS[row["task"]])
+        _check_finite(row, query)
+        vector = pack(query)
+    yield {"key": row["key"], "parent": row["key"], "query_vector": vector}
 
 
 def content_digest(folder: str) -> str:

@@ -9,18 +9,20 @@ from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import webdataset
 from hypothesis import given
 from hypothesis import strategies as st
-from published_release import pair_row, release
+from published_release import FRAME, pair_row, release
 
 from infra.errors import ReleaseCorrupt, UsageError
+from infra.stage import Row
 from infra.store import Store
 from shards.index import INDEX, check_index
 from shards.layout import Layout, cut_evenly
 from shards.manifest import load_manifest, published, verify, verify_shards
-from shards.reader import read_pairs
+from shards.reader import parse_pair, read_pairs
 from shards.split import val_videos
 from shards.writer import FACTS
 
@@ -154,6 +156,44 @@ def test_a_sample_without_its_media_is_corrupt(tmp_path: Path) -> None:
         tar.addfile(entry, io.BytesIO(body))
     with pytest.raises(ReleaseCorrupt, match="sample abc has no query image"):
         list(read_pairs([str(path)]))
+
+
+def with_negatives(rows: list[Row], named: dict[int, int]) -> list[Row]:
+    """The rows, some of which name another as the one whose target is their hard negative."""
+    told = {n: {"negatives": [rows[other]["pair_id"]], "negative_cosines": [0.25]} for n, other in named.items()}
+    return [row | told.get(n, {}) for n, row in enumerate(rows)]
+
+
+def test_a_release_names_hard_negatives_and_older_ones_name_none(tmp_path: Path) -> None:
+    rows = with_negatives([pair_row(n) for n in range(9)], {0: 4, 4: 8})
+    manifest = release(tmp_path / "lake", rows, Layout(val_share=0, shard_bytes=3000))
+    opened = verify(manifest)
+    assert len(opened.shards) > 2, "a negative may lie in another shard"
+    pairs = {pair.pair_id: pair for shard in opened.shards for pair in read_pairs([opened.path(shard)])}
+    named = {row["pair_id"]: tuple(row["negatives"]) for row in rows}
+    assert {pair_id: pair.negatives for pair_id, pair in pairs.items()} == named
+    index = pq.read_table(opened.index(), columns=["pair_id", "negatives", "negative_cosines"]).to_pylist()
+    assert {row["pair_id"]: tuple(row["negatives"]) for row in index} == named
+    assert {len(row["negatives"]): row["negative_cosines"] for row in index} == {0: [], 1: [0.25]}
+    facts = {"pair_id": "old", "task": "T2T", "video_id": "v", "query_id": "q", "target_id": "t"}
+    old = json.dumps(facts | {"query_text": "a", "target_text": "b"}).encode()
+    assert parse_pair({"json": old}, "old.tar").negatives == ()
+
+
+def test_a_negative_that_is_no_pair_of_the_task_and_split_is_found(tmp_path: Path) -> None:
+    rows = [*(pair_row(n) for n in range(30)), *(pair_row(n, "I2V") | {"query_image": FRAME} for n in range(30))]
+    layout = Layout(val_share=0.3)
+    table = pa.Table.from_pylist([{"key": row["pair_id"], **row} for row in rows])
+    placed = [p for p in layout.compute(table, table.slice(0, 0)) if isinstance(p, dict)]
+    split = {place["key"]: place["split"] for place in placed}
+    other_split = next(n for n in range(30) if split[rows[n]["pair_id"]] != split[rows[0]["pair_id"]])
+    other_task = next(n for n in range(31, 60) if split[rows[n]["pair_id"]] == split[rows[0]["pair_id"]])
+    for number, wrong in enumerate((other_split, other_task)):
+        with pytest.raises(ReleaseCorrupt, match=f"names a negative that is no pair .*{rows[wrong]['pair_id']}"):
+            release(tmp_path / str(number), with_negatives(rows, {0: wrong}), layout)
+    gone = rows[0] | {"negatives": ["nobody"], "negative_cosines": [0.5]}
+    with pytest.raises(ReleaseCorrupt, match="nobody"):
+        release(tmp_path / "gone", [gone, *rows[1:]], layout)
 
 
 def write_tar(path: Path, *entries: tuple[str, bytes]) -> str:

@@ -18,6 +18,8 @@ from shards.layout import Layout
 from shards.manifest import publish
 from shards.writer import FACTS, MEDIA, Pack
 
+FRAME = "stages/x/media/frame.jpg"
+
 
 def pair_row(number: int, task: str = "TI2V") -> Row:
     """The columns that layout, pack and index read of one pair; three pairs share a video."""
@@ -30,10 +32,12 @@ def pair_row(number: int, task: str = "TI2V") -> Row:
         "query_id": f"q{number}",
         "target_id": f"t{number}",
         "query_text": f"wörds {number}",
-        "query_image": "stages/x/media/frame.jpg" if task == "TI2V" else None,
+        "query_image": FRAME if task == "TI2V" else None,
         "target_video": "stages/x/media/clip.mp4",
         "source": f"/home/somewhere/videos/{number // 3}.mp4",
         "sample_bytes": 1000,
+        "negatives": [],
+        "negative_cosines": [],
         "width": 640,
         "captions": [f"{kind} of {number}" for kind in "abcde"],
         "motion": number / 10,
@@ -50,7 +54,7 @@ def release(
     """
     store = Store(str(root))
     frames = draw_clip("red", "disc", "left")
-    store.write("stages/x/media/frame.jpg", encode_image(frames[0]))
+    store.write(FRAME, encode_image(frames[0]))
     store.write("stages/x/media/clip.mp4", encode_video(frames, fps=6, crf=12))
     by_key = {row["pair_id"]: row for row in rows}
     table = pa.Table.from_pylist([{"key": key, **row} for key, row in sorted(by_key.items())])

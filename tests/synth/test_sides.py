@@ -8,7 +8,7 @@ from infra.stage import Row
 from infra.store import Store
 from infra.workspace import LakeWorkspace
 from shards.reader import SIDES
-from shards.records import TASKS
+from shards.records import HARD_NEGATIVE_TASKS, TASKS
 from shards.writer import FACTS, MEDIA, sample, tar_bytes
 from synth.sides import SIZES, pair_row, sides
 
@@ -52,6 +52,14 @@ def test_ids_derive_from_what_a_pair_is_made_of() -> None:
     reworded = drawn("T2V") | {"captions": [f"another {i}" for i in range(5)]}
     assert pair_row(reworded, 42)["pair_id"] != pair["pair_id"]
     assert pair_row(drawn("I2V"), 42)["target_id"] == pair["target_id"], "one is a positive of the other"
+
+
+@pytest.mark.parametrize("task", HARD_NEGATIVE_TASKS)
+def test_the_target_of_a_query_that_gets_hard_negatives_is_the_clip(task: str) -> None:
+    """Its vector is the clip's, which is known before there are pairs."""
+    row = drawn(task)
+    parts = sides(row, 42)
+    assert (parts["target_text"], parts["target_image"], parts["target_video"]) == (None, None, row["clip_path"])
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -14,15 +14,15 @@ from toy_runs import as_tuple, run_chain
 from toy_stages import Clips, write_sources
 
 from infra.errors import RowError, RunFailed, UsageError
-from infra.media.encode import encode_video
+from infra.media.encode import encode_image, encode_video
 from infra.pool import Pool
 from infra.stage import Row
 from infra.store import Store
 from infra.workspace import LakeWorkspace
-from shards.records import INSTRUCTIONS, Side
+from shards.records import HARD_NEGATIVE_TASKS, INSTRUCTIONS, Side
 from shards.vectors import to_unit, unpack
 from train.gve import Gve
-from train.prober import Embed, content_digest, embed_row
+from train.prober import Embed, EmbedQueries, content_digest, embed_row
 from train.settings import TINY_INPUTS, TinySettings
 
 CLIPS = {"a": ("red", "square", "left"), "b": ("blue", "disc", "up"), "c": ("green", "bar", "down")}
@@ -58,6 +58,35 @@ def test_columns_hold_the_vectors_of_the_model(prober: Path, rows: list[Row], tm
     cosines = np.array(table["caption_cosines"].to_pylist())
     np.testing.assert_allclose(cosines, np.einsum("ncd,nd->nc", texts, videos), atol=1e-5)
     assert table["vector_model"].to_pylist() == [content_digest(str(prober))] * 3
+
+
+def test_queries_are_embedded_whose_tasks_get_hard_negatives(prober: Path, rows: list[Row], tmp_path: Path) -> None:
+    (tmp_path / "frame.jpg").write_bytes(encode_image(draw_clip(*CLIPS["a"])[0]))
+    parts = {
+        "T2V": {"query_text": "A red square."},
+        "TI2V": {"query_text": "It goes up.", "query_image": "frame.jpg"},
+        "TV2V": {"query_text": "It goes on.", "query_video": "b.mp4"},
+        "I2V": {"query_image": "frame.jpg"},
+        "T2T": {"query_text": "A red square."},
+    }
+    nothing = dict.fromkeys(EmbedQueries.needs)
+    pairs = [{"key": task, **nothing, "task": task, **given} for task, given in parts.items()]
+    work = EmbedQueries(prober=str(prober)).open(LakeWorkspace(str(tmp_path), "embed_queries"))
+    made = list(work(pairs))
+    assert made == [row for pair in pairs for row in work([pair])], "alone as among others"
+    assert [row["key"] for row in made if row["query_vector"] is not None] == list(HARD_NEGATIVE_TASKS)
+    image, video = (tmp_path / "frame.jpg").read_bytes(), (tmp_path / "b.mp4").read_bytes()
+    sides = [Side("A red square."), Side("It goes up.", image=image), Side("It goes on.", video=video)]
+    gve = Gve.load(prober)
+    for row, side in zip(made, sides, strict=False):
+        (expected,) = gve.embed([side], INSTRUCTIONS[row["key"]])
+        np.testing.assert_allclose(np.frombuffer(row["query_vector"], "<f2"), expected, atol=1e-3)
+
+
+def test_the_fingerprint_of_queries_does_not_tell_where_the_prober_is() -> None:
+    stage = EmbedQueries(prober="here", revision="v1")
+    assert stage.fingerprint(["x"]) == EmbedQueries(prober="there", revision="v1").fingerprint(["x"])
+    assert stage.fingerprint(["x"]) != stage.fingerprint(["y"])
 
 
 def test_a_row_alone_and_among_others_has_the_same_bytes(prober: Path, rows: list[Row], tmp_path: Path) -> None:
