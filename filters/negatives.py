@@ -42,8 +42,8 @@ class Negatives(TableStage):
       model's cosines where an absolute margin would have to be found anew for each.
 
     Both are of one task and one split. A released pair keeps its negative while that is admissible to the
-    same prober, even when a harder one has come, so that its shard stays what it was; one that has none is
-    asked about anew. `shard` is named anew by members and negatives, so that a shard is packed again when
+    same prober, even when a harder one has come, and keeps none if it had none, so that its shard stays what it
+    was. `shard` is named anew by members and negatives, so that a shard is packed again when
     either changes, and only then.
     """
 
@@ -84,28 +84,28 @@ class Negatives(TableStage):
         """Every pair with its negative, or with the reason why it has none."""
         negatives = np.full(len(rows), NOBODY)
         cosines, positive = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-        before = _remembered(rows, released)
+        before, had_none = _remembered(rows, released)
         for members, pairs in by_task_and_split(rows):
             own = np.arange(len(members))
             scores = pairs.scores(own, own)
-            found = self._choose(pairs, scores, _places_of(before[members], members))
+            found = self._choose(pairs, scores, _places_of(before[members], members), had_none[members])
             has = found.targets != NOBODY
             negatives[members[has]] = members[found.targets[has]]
             cosines[members[has]] = np.round(found.scores[has].astype(np.float64) / SCALE**2, 4)
             positive[members] = np.round(scores.astype(np.float64) / SCALE**2, 4)
         yield from _told(rows, negatives, cosines, positive)
 
-    def _choose(self, pairs: Minable, scores: Scores, before: Rows) -> Mined:
+    def _choose(self, pairs: Minable, scores: Scores, before: Rows, had_none: NDArray[np.bool_]) -> Mined:
         """The negatives of all pairs: the one from before where that is admissible, else one that is mined.
 
-        `scores` are those of each query with its own target.
+        `scores` are those of each query with its own target. Pairs that were released without one get none.
         """
         limits = score_limits(scores, self.max_share)
         known = np.flatnonzero(before != NOBODY)
         kept = known[pairs.admit(known, before[known], limits[known])]
-        asked = np.setdiff1d(np.arange(len(limits)), kept)
+        asked = np.setdiff1d(np.flatnonzero(~had_none), kept)
         mined = mine(pairs, asked, limits[asked], self.seed)
-        found = Mined(np.empty(len(limits), np.int64), np.empty(len(limits), np.float32))
+        found = Mined(np.full(len(limits), NOBODY), np.full(len(limits), -np.inf, np.float32))
         found.targets[asked], found.scores[asked] = mined.targets, mined.scores
         found.targets[kept], found.scores[kept] = before[kept], pairs.scores(kept, before[kept])
         return found
@@ -135,16 +135,18 @@ def _steps(column: pa.ChunkedArray) -> Steps:
     return np.concatenate([to_steps(vectors) for vectors in unpack_chunks(column)])
 
 
-def _remembered(rows: pa.Table, released: pa.Table) -> Rows:
-    """For each row the place in `rows` of the negative that it was released with; NOBODY where that is gone or unknown.
+def _remembered(rows: pa.Table, released: pa.Table) -> tuple[Rows, NDArray[np.bool_]]:
+    """The place in `rows` of the negative that each was released with, and whether it was released without one.
 
-    What another prober found does not count.
+    The place is NOBODY where the negative is gone or unknown. What another prober found does not count.
     """
-    same_model = pc.is_in(released["vector_model"], value_set=rows["vector_model"].unique())
-    known = released.filter(pc.and_(same_model, pc.greater(pc.list_value_length(released["negatives"]), 0)))
+    same_model = released.filter(pc.is_in(released["vector_model"], value_set=rows["vector_model"].unique()))
+    has_one = pc.greater(pc.list_value_length(same_model["negatives"]), 0)
+    known, without = same_model.filter(has_one), same_model.filter(pc.invert(has_one))
     negatives = pc.list_element(known["negatives"], 0).take(pc.index_in(rows["key"], value_set=known["key"]))
-    places = pc.index_in(negatives, value_set=rows["key"])
-    return np.asarray(pc.fill_null(places, NOBODY).to_numpy().astype(np.int64))
+    places = pc.fill_null(pc.index_in(negatives, value_set=rows["key"]), NOBODY)
+    had_none = pc.is_in(rows["key"], value_set=without["key"])
+    return places.to_numpy().astype(np.int64), had_none.to_numpy(zero_copy_only=False)
 
 
 def _places_of(wanted: Rows, members: Rows) -> Rows:

@@ -54,6 +54,7 @@ def make_rows(workspace: LakeWorkspace, total: int) -> Iterator[Row]:
         paths = {name: workspace.save(f"{pair_id}-{name}", data) for name, data in media.items()}
         ids = {"pair_id": pair_id, "task": TASK, "video_id": f"v{number}", "query_id": f"q{number}"}
         row = dict.fromkeys((*FACTS, *MEDIA)) | ids | paths | {"target_id": f"t{number}", "query_text": "words " * 40}
+        row |= {"negatives": [], "negative_cosines": []}
         yield row | {"bytes": sum(map(len, media.values()))}
         written, number = written + row_bytes(media), number + 1
 

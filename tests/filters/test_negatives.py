@@ -214,6 +214,9 @@ def test_a_released_pair_keeps_its_negative_while_that_may_be_one() -> None:
     again = run([*pairs, harder | {"shard": "new"}], released(before))
     assert {key: again[key] for key in before} == before, "shards included"
     assert named(again)["d"] == named(run([*pairs, harder]))["d"] is not None
+    alone = run(pairs[:1])
+    assert named(alone)["a"] is None
+    assert named(run([*pairs, harder], released(alone)))["a"] is None, "its shard stays what it was"
     known = released(before)
     assert named(run([*pairs, harder], released(before, "another model")))["a"] == "d"
     assert named(run([pairs[0], pairs[1], harder], known))["a"] == "d", "it is gone"
