@@ -14,12 +14,13 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, BinaryIO, ClassVar, Protocol, TypeVar
 
 import pyarrow as pa
 
 from infra.recipe import Settings
 
+T = TypeVar("T")
 Row = dict[str, Any]
 
 
@@ -74,6 +75,10 @@ class Workspace(Protocol):
 
         Raises StaleLease when the run this worker belongs to no longer owns the lake.
         """
+        ...
+
+    def save_by(self, name: str, write: Callable[[BinaryIO], T]) -> tuple[str, T]:
+        """As `save`, of a file that `write` fills, since it is too much to hold in memory; also what that answers."""
         ...
 
     def path(self, source: str) -> str:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import aiohttp
 import fsspec
@@ -199,18 +199,27 @@ class Store:
         pq.write_table(rows, sink, compression="zstd")
         self.write(name, sink.getvalue().to_pybytes())
 
-    def put(self, name: str, path: Path) -> None:
-        """Write the content of a local file as `name`, whole or not at all, however large it is."""
+    @contextmanager
+    def writer(self, name: str) -> Iterator[BinaryIO]:
+        """A file to write to, however much; at the end of the block it becomes `name`, or never if that raises."""
         with writing(self.url):
             if not self.is_local:
-                self.fs.put_file(str(path), self.full(name))
+                with tempfile.NamedTemporaryFile(prefix="uvr-") as file:
+                    yield cast(BinaryIO, file)
+                    file.flush()
+                    self.fs.put_file(file.name, self.full(name))
                 return
             with self._temporary(name) as temporary:
-                with path.open("rb") as source, temporary.open("wb") as file:
-                    shutil.copyfileobj(source, file, 2**20)
+                with temporary.open("wb") as file:
+                    yield file
                     file.flush()
                     os.fsync(file.fileno())
                 temporary.replace(self.full(name))
+
+    def put(self, name: str, path: Path) -> None:
+        """Write the content of a local file as `name`, whole or not at all, however large it is."""
+        with path.open("rb") as source, self.writer(name) as file:
+            shutil.copyfileobj(source, file, 2**20)
 
     def create(self, name: str, data: bytes) -> bool:
         """Write `name` only if it does not exist; False when another writer was first.

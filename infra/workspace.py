@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 from infra.errors import EndpointDown, RowError, RunFailed
 from infra.lease import Lease
 from infra.stage import Service
 from infra.store import Store, is_external, read_source
+
+T = TypeVar("T")
 
 KEPT = "kept"  # what outlives the stages that made it
 ROUNDS = "rounds"
@@ -51,14 +54,28 @@ class LakeWorkspace:
 
     def save(self, name: str, data: bytes) -> str:
         """Write one media file of this stage; returns its lake-relative path. Raises StaleLease."""
-        relative = f"{self.folder}/media/{name[:2]}/{name}"
+        relative = self._media(name)
         self._write(relative, data)
         return relative
 
+    def save_by(self, name: str, write: Callable[[BinaryIO], T]) -> tuple[str, T]:
+        """Write one media file as `write` fills it; returns its path and what `write` answered. Raises StaleLease."""
+        relative = self._media(name)
+        with self.store.writer(relative) as file:
+            answer = write(file)
+            self._check_lease()
+        return relative, answer
+
+    def _media(self, name: str) -> str:
+        return f"{self.folder}/media/{name[:2]}/{name}"
+
     def _write(self, name: str, data: bytes) -> None:
+        self._check_lease()
+        self.store.write(name, data)
+
+    def _check_lease(self) -> None:
         if self.lease is not None:
             self.lease.check(self.store)
-        self.store.write(name, data)
 
     def recall(self, name: str) -> bytes | None:
         """What any worker of any run of this lake kept under `name`; None when nothing."""

@@ -18,7 +18,7 @@ from shards.manifest import Manifest
 from shards.reader import name_parts, parse_pair
 from shards.records import Pair
 
-OPEN_TARS = 64  # at once; one that is asked for again later is opened again
+OPEN_TARS = 256  # at once; one that is asked for again later is opened again
 
 
 class Samples:
@@ -46,8 +46,11 @@ class Samples:
             raise RowError("corrupt_sample", str(error)) from error
 
     def expect(self, shard: Shard) -> None:
-        """Fetch a shard that is soon to be read, if it is not on this machine's disk."""
-        self._cache.local(self._manifest.path(shard), shard)
+        """Fetch a shard that is soon to be read, and have the disk read it in one go: its samples come in any order."""
+        self._cache.local(self._manifest.path(shard), shard)  # before the lock: others go on reading meanwhile
+        with self._lock:
+            tar = self._opened(shard)
+        tar.expect()
 
     def _open(self, shard: Shard) -> _Tar:
         path = self._manifest.path(shard)
@@ -71,6 +74,10 @@ class _Tar:
         self._samples = _scan(local, path)
         self._file = os.open(local, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)  # when the last thread has read
+
+    def expect(self) -> None:
+        """Tell the system that all of it is about to be read."""
+        os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_WILLNEED)
 
     def members(self, position: int, where: str) -> dict[str, bytes]:
         """The bytes of a sample's members by extension; raises ReleaseCorrupt naming `where`."""

@@ -76,7 +76,8 @@ class PairStream(Generic[T]):
             if not fetching or number % window == 0:
                 for done in fetching:
                     done.result()
-                coming = {shard: None for shard, _ in self.order.block(number // window + 1)}
+                blocks = (number // window + 1,) if fetching else (number // window, number // window + 1)
+                coming = {shard: None for block in blocks for shard, _ in self.order.block(block)}
                 fetching = [self._pool.submit(self._samples.expect, shard) for shard in coming]
             yield place
 

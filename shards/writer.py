@@ -7,9 +7,8 @@ import io
 import json
 import tarfile
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 
@@ -35,6 +34,9 @@ MEDIA = {
     "target_image": "target.jpg",
     "target_video": "target.mp4",
 }
+
+
+_PIECE = 1 << 20  # bytes copied at once
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,13 @@ class Pack(RowStage):
 
     def open(self, workspace: Workspace) -> Work:
         """The function that writes the tar of one group of pairs."""
-        import webdataset  # noqa: F401 - brings torch along: seconds of the worker's start, not of its first shard
 
         def pack(group: Row) -> Iterable[Row]:
             columns = [group[name] for name in self.needs]
             members = [dict(zip(self.needs, values, strict=True)) for values in zip(*columns, strict=True)]
             members.sort(key=lambda member: member["position"])
-            data = tar_bytes(sample(member, workspace) for member in members)
-            with ThreadPoolExecutor(1) as beside:  # hashing takes as long as a fast disk does
-                digest = beside.submit(hashlib.sha256, data)
-                path = workspace.save(f"{group['key']}.tar", data)
+            samples = (sample(member, workspace) for member in members)
+            path, written = workspace.save_by(f"{group['key']}.tar", lambda file: write_tar(file, samples))
             first = members[0]
             return [
                 {
@@ -84,9 +83,8 @@ class Pack(RowStage):
                     "split": first["split"],
                     "task": first["task"],
                     "samples": len(members),
-                    "bytes": len(data),
-                    "sha256": digest.result().hexdigest(),
                     "tar_path": path,
+                    **written._asdict(),
                 }
             ]
 
@@ -104,12 +102,39 @@ def sample(pair: Row, workspace: Workspace) -> dict[str, Any]:
     return members
 
 
-def tar_bytes(samples: Iterable[dict[str, Any]]) -> bytes:
-    """A USTAR archive of the samples, byte for byte the same for the same samples."""
-    import webdataset  # brings torch along, which only the workers that write need
+class Written(NamedTuple):
+    """What was written to a file."""
 
-    sink = io.BytesIO()
-    with webdataset.TarWriter(sink, encoder=False, mtime=0, user="", group="", format=tarfile.USTAR_FORMAT) as writer:
+    bytes: int
+    sha256: str
+
+
+def write_tar(file: IO[bytes], samples: Iterable[dict[str, Any]]) -> Written:
+    """Write WebDataset samples (`__key__`, and bytes by extension) as a USTAR archive.
+
+    Its bytes depend on nothing but the samples, and are those that the webdataset package would write.
+    """
+    through = _Measured(file)
+    with tarfile.TarFile(fileobj=through, mode="w", format=tarfile.USTAR_FORMAT, copybufsize=_PIECE) as tar:
         for members in samples:
-            writer.write(members)
-    return sink.getvalue()
+            for extension in sorted(members.keys() - {"__key__"}):
+                entry = tarfile.TarInfo(f"{members['__key__']}.{extension}")  # its time and owner are zero
+                entry.size, entry.mode = len(members[extension]), 0o444
+                tar.addfile(entry, io.BytesIO(members[extension]))
+    return Written(through.tell(), through.digest.hexdigest())
+
+
+class _Measured(io.RawIOBase):
+    """Passes on to a file what is written; hashes and counts it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.digest = hashlib.sha256()
+        self._file, self._size = file, 0
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        self._size += len(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self._size

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from toy_release import tar_bytes
 
 from eval.encode import encode_distinct
 from eval.heldout import evaluate_heldout, without
@@ -15,7 +16,6 @@ from eval.report import to_json, to_markdown, write_report
 from infra.errors import RunFailed, UsageError
 from shards.manifest import FORMAT
 from shards.records import INSTRUCTIONS, Side
-from shards.writer import tar_bytes
 
 
 class WordEmbedder:

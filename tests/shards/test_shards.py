@@ -24,7 +24,7 @@ from shards.layout import Layout, cut_evenly
 from shards.manifest import load_manifest, published, verify, verify_shards
 from shards.reader import parse_pair, read_pairs
 from shards.split import val_videos
-from shards.writer import FACTS
+from shards.writer import FACTS, write_tar
 
 
 @pytest.fixture
@@ -196,7 +196,21 @@ def test_a_negative_that_is_no_pair_of_the_task_and_split_is_found(tmp_path: Pat
         release(tmp_path / "gone", [gone, *rows[1:]], layout)
 
 
-def write_tar(path: Path, *entries: tuple[str, bytes]) -> str:
+def test_a_shard_is_what_the_webdataset_package_would_write() -> None:
+    samples = [
+        {"__key__": "abc", "json": b"{}", "query.jpg": b"x" * 700, "target.mp4": b"y" * 100_000},
+        {"__key__": "abd", "json": b"{1}", "target.mp4": b"z" * 512},
+    ]
+    ours, theirs = io.BytesIO(), io.BytesIO()
+    written = write_tar(ours, samples)
+    with webdataset.TarWriter(theirs, encoder=False, mtime=0, user="", group="") as writer:
+        for members in samples:
+            writer.write(members)
+    assert ours.getvalue() == theirs.getvalue()
+    assert written == (len(ours.getvalue()), hashlib.sha256(ours.getvalue()).hexdigest())
+
+
+def hostile_tar(path: Path, *entries: tuple[str, bytes]) -> str:
     """A tar with members of these names, types and no bytes."""
     with tarfile.open(path, "w") as tar:
         for name, kind in entries:
@@ -223,7 +237,7 @@ def write_tar(path: Path, *entries: tuple[str, bytes]) -> str:
     ],
 )
 def test_a_tar_with_another_kind_of_member_is_refused(tmp_path: Path, name: str, kind: bytes) -> None:
-    path = write_tar(tmp_path / "x.tar", ("a.json", tarfile.REGTYPE), (name, kind))
+    path = hostile_tar(tmp_path / "x.tar", ("a.json", tarfile.REGTYPE), (name, kind))
     with pytest.raises(ReleaseCorrupt, match=re.escape(repr(name.rstrip("/")))):
         list(read_pairs([path]))
 

@@ -9,7 +9,6 @@ import signal
 import sys
 from pathlib import Path
 
-import webdataset  # noqa: F401 - what a child would import, once for all of them
 from published_release import pair_row, release
 
 from shards.layout import Layout

@@ -1,6 +1,7 @@
 """A toy release: few dozen real clips of one moving shape each, described in words that only the clip decides."""
 
 import hashlib
+import io
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from infra.media.encode import encode_image, encode_video
 from shards.files import local_file
 from shards.index import INDEX, write_index
 from shards.manifest import FORMAT
-from shards.writer import tar_bytes
+from shards.writer import write_tar
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 190, 60), "blue": (50, 80, 230), "yellow": (230, 210, 40)}
 SHAPES = ("square", "disc", "bar")
@@ -50,6 +51,13 @@ def toy_pairs() -> Iterable[dict[str, Any]]:
         yield toy_sample("T2V", split, number, query_text=text, target_video=clip)
         yield toy_sample("I2V", split, number, query_image=encode_image(frames[0]), target_video=clip)
         yield toy_sample("T2T", split, number, query_text=text, target_text=other)
+
+
+def tar_bytes(samples: Iterable[dict[str, Any]]) -> bytes:
+    """A shard of these samples."""
+    sink = io.BytesIO()
+    write_tar(sink, samples)
+    return sink.getvalue()
 
 
 def toy_sample(task: str, split: str, number: int, **parts: Any) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
+from toy_release import tar_bytes
 
 from infra.stage import Row
 from infra.store import Store
 from infra.workspace import LakeWorkspace
 from shards.reader import SIDES
 from shards.records import HARD_NEGATIVE_TASKS, TASKS
-from shards.writer import FACTS, MEDIA, sample, tar_bytes
+from shards.writer import FACTS, MEDIA, sample
 from synth.sides import SIZES, pair_row, sides
 
 
