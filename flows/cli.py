@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional
 
 import typer
 
@@ -28,6 +28,7 @@ Timezone = Annotated[Optional[str], typer.Option(help="Time zone of --cron, as E
 LOOPBACK = "127.0.0.1"
 INTERRUPTED = 130  # exit code after Ctrl-C
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+HeldOut = Literal["val", "test"]
 StageName = Annotated[Optional[str], typer.Option(help="Only this stage.")]
 
 
@@ -151,13 +152,14 @@ def train(
 @app.command("eval")
 def evaluate(
     model: Annotated[str, typer.Option(help="Checkpoint folder.")],
-    data: Annotated[str, typer.Option(help="A release's folder or manifest; its held-out split is scored.")],
+    data: Annotated[str, typer.Option(help="A release's folder or manifest; a held-out split is scored.")],
     out: Annotated[str, typer.Option(help="Folder for the report.")],
+    split: Annotated[HeldOut, typer.Option(help="What models are promoted by, or what none was chosen by.")] = "val",
 ) -> None:
     """Score a model on the sources a release holds out."""
     from flows import commands
 
-    commands.evaluate(model, data, out)
+    commands.evaluate(model, data, out, split)
 
 
 @app.command()

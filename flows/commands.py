@@ -155,13 +155,13 @@ def train(release: str, out: str, recipe: str | None, overrides: Sequence[str]) 
     print_json(asdict(report))
 
 
-def evaluate(model: str, data: str, out: str) -> None:
+def evaluate(model: str, data: str, out: str, split: str) -> None:
     """`uvr eval`."""
     from eval.heldout import evaluate_heldout
     from eval.report import write_report
     from train.gve import Gve
 
-    _, markdown = write_report(evaluate_heldout(manifest_of(data), Gve.load(model)), out)
+    _, markdown = write_report(evaluate_heldout(manifest_of(data), Gve.load(model), split), out)
     print(markdown)
 
 

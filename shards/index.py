@@ -66,7 +66,7 @@ _CAPTIONS = ", ".join(f"{kind} := captions[{place}]" for place, kind in enumerat
 COLUMNS: Final = (
     Column("pair_id", "VARCHAR", "Id of the pair, and the key of its sample in the shard"),
     Column("task", "VARCHAR", "Retrieval task: query and target made of text (T), image (I), video (V)"),
-    Column("split", "VARCHAR", "train or val; no source video is in both"),
+    Column("split", "VARCHAR", "train, val or test; no source video is in two of them"),
     Column("shard", "VARCHAR", "File name of the tar that holds the sample", lake="shard_name"),
     Column("position", "BIGINT", "Place of the sample in its shard, from 0"),
     Column("video_id", "VARCHAR", "Id of the source video, a hash of its bytes"),

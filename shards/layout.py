@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from infra.stage import Drop, Row, TableStage
-from shards.split import rank, val_videos
+from shards.split import Split, rank
 
 
 @dataclass(frozen=True)
@@ -24,23 +24,31 @@ class Layout(TableStage):
     """
 
     name: ClassVar[str] = "layout"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("task", "video_id", "sample_bytes")
     schema: ClassVar[pa.Schema] = pa.schema(
         [("split", pa.string()), ("shard", pa.string()), ("shard_name", pa.string()), ("position", pa.int64())]
     )
 
     seed: int = 42
-    val_share: float = 0.1  # share of source videos held out
+    val_share: float = 0.1  # of the source videos, held out for judging models
+    test_share: float = 0.05  # of the source videos, held out from that as well
     shard_bytes: int = 128_000_000  # a shard is not much larger; one that is packed lies in a worker's memory
+
+    def __post_init__(self) -> None:
+        self.split()
+
+    def split(self) -> Split:
+        """How source videos are divided; raises UsageError when the shares are none."""
+        return Split(self.seed, self.val_share, self.test_share)
 
     def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
         """One row per pair: split, shard (a digest of its members), file name and place in it."""
         columns = [rows[name].to_pylist() for name in ("key", *self.needs)]
-        held_out = val_videos(set(columns[2]), self.val_share, self.seed)
+        split_of = self.split().of_all(set(columns[2]))
         groups: dict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
         for key, task, video, size in zip(*columns, strict=True):
-            groups["val" if video in held_out else "train", task].append((key, size))
+            groups[split_of[video], task].append((key, size))
         for (split, task), pairs in sorted(groups.items()):
             pairs.sort(key=lambda pair: (rank(self.seed, "order", pair[0]), pair[0]))
             yield from self._cut(split, task, pairs)

@@ -22,7 +22,7 @@ UVRD_THOUSANDS: Final = {
     "V2V": 36,
 }
 
-SPLITS: Final = ("train", "val")
+SPLITS: Final = ("train", "val", "test")  # trained on; judged by, again and again; for the last word only
 
 # The five caption kinds asked of the generator for every clip and every frame (appendix A.6).
 CAPTION_KINDS: Final = ("summary", "detailed", "abstract", "keywords", "partial")
