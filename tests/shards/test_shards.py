@@ -14,7 +14,7 @@ import pytest
 import webdataset
 from hypothesis import given
 from hypothesis import strategies as st
-from published_release import pair_row, release
+from published_release import NOTHING, pair_row, release
 
 from infra.errors import ReleaseCorrupt, UsageError
 from infra.store import Store
@@ -228,7 +228,7 @@ def test_every_pair_has_one_place_in_shards_of_about_one_size(sizes: dict[int, i
     texts = {"key": "pair_id", "task": "task", "video_id": "video_id"}
     columns = {name: pa.array([row[source] for row in rows], pa.string()) for name, source in texts.items()}
     table = pa.table({**columns, "sample_bytes": pa.array([row["sample_bytes"] for row in rows], pa.int64())})
-    places = [p for p in Layout(shard_bytes=shard_bytes).compute(table, table.slice(0, 0)) if isinstance(p, dict)]
+    places = [p for p in Layout(shard_bytes=shard_bytes).compute(table, NOTHING) if isinstance(p, dict)]
     assert sorted(p["key"] for p in places) == sorted(row["pair_id"] for row in rows)
     size_of = {row["pair_id"]: row["sample_bytes"] for row in rows}
     shards: dict[str, list[int]] = {}
@@ -236,6 +236,82 @@ def test_every_pair_has_one_place_in_shards_of_about_one_size(sizes: dict[int, i
         assert place["position"] == len(shards.setdefault(place["shard_name"], []))
         shards[place["shard_name"]].append(size_of[place["key"]])
     assert all(sum(held) <= shard_bytes + max(held) for held in shards.values())
+
+
+def lay_out(sizes: dict[int, int], released: pa.Table, layout: Layout) -> pa.Table:
+    """The places of some pairs, with their tasks: what the layout remembers of them."""
+    rows = {row["pair_id"]: row for row in (pair_row(n, "T2T" if n % 2 else "V2V") for n in sizes)}
+    size_of = {pair_row(n, "T2T" if n % 2 else "V2V")["pair_id"]: size for n, size in sizes.items()}
+    schema = pa.schema([(name, pa.string()) for name in ("key", "task", "video_id")] + [("sample_bytes", pa.int64())])
+    table = pa.Table.from_pylist(
+        [
+            {"key": key, "task": row["task"], "video_id": row["video_id"], "sample_bytes": size_of[key]}
+            for key, row in sorted(rows.items())
+        ],
+        schema,
+    )
+    placed = [p | {"task": rows[p["key"]]["task"]} for p in layout.compute(table, released) if isinstance(p, dict)]
+    return pa.Table.from_pylist(sorted(placed, key=lambda p: p["key"]), NOTHING.schema)
+
+
+def shards_of(places: pa.Table) -> dict[str, list[str]]:
+    """Pair ids in order by shard name; places that are none of a whole shard fail."""
+    found: dict[str, list[str]] = {}
+    for place in places.sort_by([("shard_name", "ascending"), ("position", "ascending")]).to_pylist():
+        assert place["position"] == len(found.setdefault(place["shard_name"], []))
+        found[place["shard_name"]].append(place["key"])
+    return found
+
+
+PAIRS_BY_SIZE = st.dictionaries(st.integers(0, 30), st.integers(1, 9))
+
+
+@given(st.lists(PAIRS_BY_SIZE, min_size=2, max_size=5), st.integers(1, 30))
+def test_released_pairs_keep_their_places_while_their_shard_is_whole(many: list[dict[int, int]], most: int) -> None:
+    """Of any history: every pair has one place, and laying out the same again right after changes nothing."""
+    layout, released = Layout(shard_bytes=most, val_share=0.3), NOTHING
+    before, names = dict[str, list[str]](), set[str]()
+    for sizes in many:
+        places = lay_out(sizes, released, layout)
+        shards = shards_of(places)
+        assert sorted(key for members in shards.values() for key in members) == sorted(places["key"].to_pylist())
+        released = pa.concat_tables([released, places])
+        assert lay_out(sizes, released, layout) == places
+        name_of = {key: name for name, members in shards.items() for key in members}
+        for name, members in before.items():
+            if all(name_of.get(key, "").split("-")[0] == name.split("-")[0] for key in members):
+                assert {name_of[key] for key in members} <= names, "of a shard that is whole no pair is in a new one"
+        before, names = shards, names | shards.keys()
+
+
+def test_what_is_new_and_what_is_left_goes_into_new_shards() -> None:
+    layout = Layout(shard_bytes=4, val_share=0, test_share=0)
+    first = lay_out(dict.fromkeys(range(0, 20, 2), 1), NOTHING, layout)
+    whole = shards_of(first)
+    assert {name: len(members) for name, members in whole.items()} == {
+        "train-V2V-000000.tar": 3, "train-V2V-000001.tar": 4, "train-V2V-000002.tar": 3,
+    }  # fmt: skip
+    more = shards_of(lay_out(dict.fromkeys(range(0, 24, 2), 1), first, layout))
+    assert whole.items() < more.items()
+    assert {name: len(more[name]) for name in more.keys() - whole.keys()} == {"train-V2V-000003.tar": 2}
+    lost = next(n for n in range(0, 20, 2) if pair_row(n, "V2V")["pair_id"] == whole["train-V2V-000001.tar"][2])
+    less = lay_out(dict.fromkeys({*range(0, 20, 2)} - {lost}, 1), first, layout)
+    assert shards_of(less) == {
+        "train-V2V-000000.tar": whole["train-V2V-000000.tar"],
+        "train-V2V-000002.tar": whole["train-V2V-000002.tar"],
+        "train-V2V-000003.tar": [key for place, key in enumerate(whole["train-V2V-000001.tar"]) if place != 2],
+    }
+    back = lay_out(dict.fromkeys(range(0, 20, 2), 1), pa.concat_tables([first, less]), layout)
+    assert shards_of(back) == whole, "the whole shard again, not what was left of it"
+
+
+def test_shards_can_be_cut_anew() -> None:
+    layout = Layout(shard_bytes=4, val_share=0)
+    first = lay_out({0: 4}, NOTHING, layout)
+    small = pa.concat_tables([first, lay_out({0: 4, 2: 1, 4: 1}, first, layout)])
+    anew = lay_out({0: 4, 2: 1, 4: 1}, small, Layout(shard_bytes=100, val_share=0, keep_shards=False))
+    assert len(shards_of(anew)) == 1
+    assert lay_out({0: 4, 2: 1, 4: 1}, pa.concat_tables([small, anew]), layout) == anew
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=60), st.integers(1, 200))
