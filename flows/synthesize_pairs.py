@@ -32,7 +32,8 @@ from infra.store import Store
 from infra.tables import SOURCES, Counts, Link, Tables, chain_links, status_row, write_listing
 from shards.contact_sheet import ensure_contact_sheet
 from shards.index import index_rows
-from shards.manifest import Manifest, load_manifest, publish, published
+from shards.manifest import Manifest, load_manifest, published
+from shards.publish import publish
 from synth.ingest import list_sources
 from synth.tasks import quotas, shortage
 

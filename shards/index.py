@@ -8,7 +8,7 @@ but the rows: row groups are cut at fixed places, and where the videos lay is no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -67,7 +67,12 @@ COLUMNS: Final = (
     Column("pair_id", "VARCHAR", "Id of the pair, and the key of its sample in the shard"),
     Column("task", "VARCHAR", "Retrieval task: query and target made of text (T), image (I), video (V)"),
     Column("split", "VARCHAR", "train, val or test; no source video is in two of them"),
-    Column("shard", "VARCHAR", "File name of the tar that holds the sample", lake="shard_name"),
+    Column(
+        "shard",
+        "VARCHAR",
+        "File name of the tar that holds the sample; manifest.json tells its folder",
+        lake="shard_name",
+    ),
     Column("position", "BIGINT", "Place of the sample in its shard, from 0"),
     Column("video_id", "VARCHAR", "Id of the source video, a hash of its bytes"),
     Column("clip_id", "VARCHAR", "Id of the clip, a hash of video and span"),
@@ -149,6 +154,15 @@ def check_index(path: str, shards: Mapping[str, Sequence[str]]) -> None:
     for listed, expected in zip_longest(_places(path), held):
         if listed != expected:
             raise ReleaseCorrupt(f"{path} does not list the pairs as the shards hold them: {listed} for {expected}")
+
+
+def listed_pairs(path: str, shards: Collection[str]) -> dict[str, list[str]]:
+    """The pair ids that the index at `path` lists for some shards, by their names, in order; raises ReleaseCorrupt."""
+    found: dict[str, list[str]] = {}
+    for shard, _, pair_id in _places(path):
+        if shard in shards:
+            found.setdefault(shard, []).append(pair_id)
+    return found
 
 
 def _places(path: str) -> Iterator[tuple[str, int, str]]:

@@ -18,7 +18,8 @@ from infra.store import Store
 from infra.workspace import LakeWorkspace
 from shards.index import index_rows
 from shards.layout import Layout
-from shards.manifest import publish, published
+from shards.manifest import published
+from shards.publish import publish
 from shards.writer import FACTS, MEDIA, Pack
 
 # No places of pairs, with the columns that the layout is told of.
