@@ -13,7 +13,7 @@ from infra.errors import UsageError, UvrError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 release_app = typer.Typer(
-    no_args_is_help=True, help="Published releases: list them, check every byte, look at them, compare them."
+    no_args_is_help=True, help="Published releases: list, check every byte, look at, compare, remove videos from them."
 )
 app.add_typer(release_app, name="release")
 
@@ -246,6 +246,19 @@ def release_diff(
     from flows import commands
 
     commands.release_diff(before, after, json)
+
+
+@release_app.command("remove")
+def release_remove(
+    manifest: Annotated[str, typer.Argument(help="The manifest.json of the lake's latest release.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in the next releases.")],
+    video: Annotated[Optional[list[str]], typer.Option(help="Id of a source video; may be repeated.")] = None,
+    source: Annotated[Optional[list[str]], typer.Option(help="File name of a source video; may be repeated.")] = None,
+) -> None:
+    """Remove source videos for good: a release without them, and no other that holds them."""
+    from flows import commands
+
+    commands.release_remove(manifest, video or [], source or [], reason)
 
 
 def main() -> None:

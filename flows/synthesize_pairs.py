@@ -15,6 +15,7 @@ from flows.decontamination import decontamination
 from flows.events import announce_release
 from flows.printing import say
 from flows.recipe import Recipe, read_recipe
+from flows.removal import heed_removals
 from flows.service.processes import end_with_runner
 from flows.serving import ModelServers
 from flows.steps import step
@@ -86,6 +87,7 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
 def _begin(store: Store, lease: Lease, record: RunRecord, listed: Sequence[Outcome]) -> None:
     """Write down what this run is about to do."""
     save_record(store, record)
+    heed_removals(store, lease)
     write_listing(store, record.links[0], listed)
     requeue(store, lease, record.links, None, "unreachable")  # a server that was down may be up again
 

@@ -37,6 +37,11 @@ class Withdrawal:
     removed: dict[str, str]  # why, by id of the source video
     shards: tuple[str, ...]  # as RELEASE/NAME; tars of the release that were deleted
 
+    @property
+    def why(self) -> str:
+        """The reasons, in one line."""
+        return "; ".join(sorted(set(self.removed.values())))
+
     def with_more(self, before: Withdrawal | None) -> Withdrawal:
         """This one with what an earlier removal says of the same release."""
         if before is None:
@@ -66,8 +71,7 @@ def refuse_withdrawn(folder: str, release_id: str) -> None:
     use, later = withdrawal.use, read_withdrawal(sibling(folder, withdrawal.use))
     while later is not None:
         use, later = later.use, read_withdrawal(sibling(folder, later.use))
-    reasons = "; ".join(sorted(set(withdrawal.removed.values())))
     raise ReleaseWithdrawn(
         f"release {release_id} was withdrawn: {len(withdrawal.removed)} of its source videos were removed "
-        f"({reasons}). Use {sibling(folder, use)}/manifest.json"
+        f"({withdrawal.why}). Use {sibling(folder, use)}/manifest.json"
     )

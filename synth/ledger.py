@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 from infra.stage import Row, Workspace
@@ -68,6 +69,21 @@ class Ledger:
 
 def _name(key: str, attempt: int) -> str:
     return f"{ANSWERS}/{key[:2]}/{key[2:4]}/{key}-{attempt}.json"
+
+
+def forget_answers(store: Store, clip_ids: Collection[str]) -> int:
+    """Delete all answers about some clips from the ledger of a lake; returns how many there were."""
+    if not store.exists(f"{KEPT}/{ANSWERS}"):
+        return 0
+    with connect(store) as db:
+        found = db.execute(
+            "SELECT filename FROM read_json(?, columns = {clip_id: 'VARCHAR'}, filename = true) "
+            "WHERE clip_id IN (SELECT unnest(?::VARCHAR[]))",
+            [store.location(f"{KEPT}/{ANSWERS}/*/*/*.json"), sorted(clip_ids)],
+        ).fetchall()
+    for (filename,) in found:
+        store.remove("/".join([KEPT, ANSWERS, *filename.split("/")[-3:]]))
+    return len(found)
 
 
 def accounts(store: Store) -> list[Row]:
