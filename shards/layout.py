@@ -6,11 +6,12 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from infra.stage import Drop, Row, TableStage
 from shards.split import Split, rank
@@ -99,13 +100,15 @@ def placed_shards(released: pa.Table) -> dict[tuple[str, str], list[PlacedShard]
 
     A place may be told by several releases. A shard of which a place is missing is left out.
     """
-    ordered = released.sort_by([("shard", "ascending"), ("position", "ascending")])
-    columns = [ordered[name].to_pylist() for name in ("shard", "split", "task", "shard_name", "key")]
+    ordered = released.sort_by([("shard", "ascending"), ("position", "ascending")]).combine_chunks()
+    digests = pc.run_end_encode(ordered["shard"].combine_chunks())
     found: dict[tuple[str, str], list[PlacedShard]] = defaultdict(list)
-    for (digest, split, task, name), rows in groupby(zip(*columns, strict=True), key=lambda row: row[:4]):
-        shard = PlacedShard(name, tuple(dict.fromkeys(row[4] for row in rows)))
-        if shard.digest == digest:
-            found[split, task].append(shard)
+    for first, end in pairwise([0, *digests.run_ends.to_pylist()]):
+        [row] = ordered.slice(first, 1).to_pylist()
+        members = ordered["key"].slice(first, end - first).to_pylist()
+        shard = PlacedShard(row["shard_name"], tuple(dict.fromkeys(members)))
+        if shard.digest == row["shard"]:
+            found[row["split"], row["task"]].append(shard)
     return found
 
 
