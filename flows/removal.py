@@ -14,8 +14,8 @@ from shards.removal import check_base, forget_in_indexes, is_without, latest_rel
 from synth.ledger import forget_answers
 
 REMAINS = (
-    "the videos' own files, which are not the lake's: without them the next run does not even meet them",
-    "fingerprints, captions and the file name by which copies of the videos are still told (LAKE/kept/released)",
+    "the videos' own files, which are not the lake's",
+    "fingerprints, captions and the file name, by which copies of the videos are still kept out (LAKE/kept/released)",
     "models trained on a withdrawn release (LAKE/models), and their scores",
     "copies made elsewhere: downloads, pages written with --out, older versions in a bucket that keeps them",
 )

@@ -97,13 +97,15 @@ class Past:
         for release in history(store):
             name = release.release_id
             there[name] = {path.rsplit("/", 1)[-1] for path in store.list(f"releases/{name}", ".tar")}
+            tombstones |= {stone.video_id: stone for stone in release.tombstones}
+            index = next((file for file in release.files if file.name == INDEX), None)
+            if index is None:  # from before there was one, by which a new release is checked
+                continue
             for shard in release.shards:
                 if not shard.home and shard.name in there[name]:
                     homes.setdefault((shard.name, shard.sha256), name)
             if all(shard.name in there.get(shard.home or name, ()) for shard in release.shards):
-                index = next((file for file in release.files if file.name == INDEX), None)
                 ids[_digest(Draft(release.shards, release.tombstones, release.facts), index)] = name
-            tombstones |= {stone.video_id: stone for stone in release.tombstones}
         return cls(tuple(tombstones.values()), ids, homes)
 
     def same(self, draft: Draft, index: ReleaseFile) -> str | None:
@@ -115,10 +117,10 @@ class Past:
         return tuple(replace(shard, home=self.homes.get((shard.name, shard.sha256), "")) for shard in shards)
 
 
-def _digest(draft: Draft, index: ReleaseFile | None) -> str:
+def _digest(draft: Draft, index: ReleaseFile) -> str:
     """What tells releases apart: not where their shards lie, nor how a card puts it."""
     held = asdict(replace(draft, shards=tuple(replace(shard, home="") for shard in draft.shards)))
-    return content_id({**held, "index": index and asdict(index)})
+    return content_id({**held, "index": asdict(index)})
 
 
 def land(

@@ -194,7 +194,7 @@ def _unfinished(lake: Store) -> Iterator[str]:
 
 
 def forget_in_indexes(lake: Store, lease: Lease, holdings: Sequence[Holding]) -> None:
-    """Write the indexes of withdrawn releases again without the removed videos."""
+    """Write the indexes of withdrawn releases again without the removed videos, so that none tells of them."""
     for holding in holdings:
         if INDEX in [file.name for file in holding.release.files]:
             with TemporaryDirectory(prefix="uvr-release-") as folder:

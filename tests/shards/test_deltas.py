@@ -147,6 +147,14 @@ def test_cut_off_after_the_manifest_it_is_the_same_release(tmp_path: Path) -> No
     assert published(Store(str(tmp_path))) == [known.stem.rsplit("-", 1)[-1], second.release_id]
 
 
+def test_a_release_without_an_index_is_no_parent(tmp_path: Path) -> None:
+    """By its parents' indexes a release is checked without their shards being read."""
+    first = Path(publish(tmp_path, FIRST))
+    body = json.loads(first.read_text())
+    first.write_text(json.dumps({name: value for name, value in body.items() if name != "files"}))
+    assert verify(publish(tmp_path, MORE)).parents == ()
+
+
 def test_a_manifest_from_before_there_were_parents_is_read(two: tuple[str, str], tmp_path: Path) -> None:
     body = json.loads(Path(two[0]).read_text())
     del body["parents"], body["tombstones"]

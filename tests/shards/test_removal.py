@@ -14,9 +14,10 @@ from published_release import pair_row, release
 from s3_server import S3Server
 
 from flows import commands
-from flows.removal import remove_videos
-from infra.errors import ReleaseWithdrawn, UsageError
-from infra.lake import removal_reason
+from flows.removal import heed_removals, remove_videos
+from infra.errors import ReleaseWithdrawn, RunFailed, UsageError
+from infra.lease import hold_lease
+from infra.removed import removal_reason
 from infra.store import Store
 from shards.diff import compare
 from shards.layout import Layout
@@ -225,6 +226,17 @@ def test_cut_off_anywhere_it_is_finished_by_the_same_command(two: tuple[str, str
     for path in two:
         with pytest.raises(ReleaseWithdrawn):
             load_manifest(path)
+
+
+def test_a_run_heeds_a_removal_that_was_cut_off(two: tuple[str, str], tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, two[1], "0"], env=os.environ, check=False)
+    store = Store(str(tmp_path))
+    assert removal_reason(store, "v3") is None
+    with hold_lease(store) as lease:
+        heed_removals(store, lease)
+    assert removal_reason(store, "v3") == WHY
+    with pytest.raises(RunFailed, match="1 source videos that were removed came back, v3 among them"):
+        publish(tmp_path, range(42))
 
 
 def test_in_a_bucket_too(s3: S3Server, two: tuple[str, str]) -> None:
