@@ -17,7 +17,7 @@ REMAINS = (
     "the videos' own files, which are not the lake's",
     "fingerprints, captions and the file name, by which copies of the videos are still kept out (LAKE/kept/released)",
     "models trained on a withdrawn release (LAKE/models), and their scores",
-    "copies made elsewhere: downloads, pages written with --out, older versions in a bucket that keeps them",
+    "copies elsewhere: downloads, pages written with --out, pictures in the dashboard, older versions in a bucket",
 )
 
 

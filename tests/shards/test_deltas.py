@@ -1,10 +1,13 @@
 """Releases that add to those before them: what is held is pointed to, what is new is written, and nothing twice."""
 
+import contextlib
 import json
+import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+import mlcroissant
 import pytest
 import webdataset
 import yaml
@@ -95,6 +98,21 @@ def test_plain_readers_follow_it(two: tuple[str, str], tmp_path: Path) -> None:
     croissant = json.loads(Path(two[1]).with_name("croissant.json").read_text())
     for file in croissant["distribution"]:
         assert Path(second.folder, file["contentUrl"]).is_file()
+    dataset = mlcroissant.Dataset(f"{second.folder}/croissant.json")
+    assert not dataset.metadata.ctx.issues.errors
+    assert len(list(dataset.records("pairs"))) == len(MORE)
+
+
+def test_the_snippets_of_its_card_work(two: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    second = load_manifest(two[1])
+    first = second.shards[0]
+    assert first.home, "a reader is shown a tar that lies elsewhere"
+    snippets = re.findall(r"```python\n(.*?)```", Path(two[1]).with_name("README.md").read_text(), re.DOTALL)
+    with contextlib.chdir(second.folder):
+        for code in snippets:
+            exec(code, {})
+    told = capsys.readouterr().out
+    assert [told.count(pair.pair_id + " ") for pair in read_pairs([second.path(first)])] == [2] * first.samples
 
 
 def test_pages_and_pictures_follow_it(two: tuple[str, str], tmp_path: Path) -> None:
