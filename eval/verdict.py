@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,9 @@ from eval.promotion import Comparison, PromotionRule, TaskComparison, compare, e
 from infra.errors import UsageError
 from infra.store import Store, is_external
 from shards.manifest import Manifest
-from shards.split import is_held_out
+from shards.split import Split
 
 CHAMPION_FILE = "releases/champion.json"
-
-
-@dataclass(frozen=True)
-class Split:
-    """How a release divides its source videos: by `shards.split`, with these settings."""
-
-    seed: int
-    val_share: float
 
 
 @dataclass(frozen=True)
@@ -90,7 +82,7 @@ def open_trial(lake: Store, manifest: Manifest, model: str, train: Mapping[str, 
     folder = str(Path(model).resolve())
     inside = lake.is_local and Path(folder).is_relative_to(lake.root)
     layout = manifest.facts["recipe"]["layout"]
-    split = Split(layout["seed"], layout["val_share"])
+    split = Split(**{field.name: layout[field.name] for field in fields(Split) if field.name in layout})
     return Trial(
         manifest.release_id,
         Path(folder).relative_to(lake.root).as_posix() if inside else folder,
@@ -130,8 +122,7 @@ def judge(
 
 
 def _opponent(champion: Verdict, score: Estimate, videos: Collection[str]) -> Opponent:
-    split = champion.split
-    maybe_trained_on = sum(not is_held_out(video, split.val_share, split.seed) for video in videos)
+    maybe_trained_on = sum(champion.split.of(video) == "train" for video in videos)
     return Opponent(champion.release_id, champion.model, score, maybe_trained_on)
 
 

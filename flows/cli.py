@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional
 
 import typer
 
@@ -13,7 +13,7 @@ from infra.errors import UsageError, UvrError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 release_app = typer.Typer(
-    no_args_is_help=True, help="Published releases: list them, check every byte, look at them, compare them."
+    no_args_is_help=True, help="Published releases: list, check every byte, look at, compare, remove videos from them."
 )
 app.add_typer(release_app, name="release")
 
@@ -28,6 +28,7 @@ Timezone = Annotated[Optional[str], typer.Option(help="Time zone of --cron, as E
 LOOPBACK = "127.0.0.1"
 INTERRUPTED = 130  # exit code after Ctrl-C
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+HeldOut = Literal["val", "test"]
 StageName = Annotated[Optional[str], typer.Option(help="Only this stage.")]
 
 
@@ -151,13 +152,14 @@ def train(
 @app.command("eval")
 def evaluate(
     model: Annotated[str, typer.Option(help="Checkpoint folder.")],
-    data: Annotated[str, typer.Option(help="A release's folder or manifest; its held-out split is scored.")],
+    data: Annotated[str, typer.Option(help="A release's folder or manifest; a held-out split is scored.")],
     out: Annotated[str, typer.Option(help="Folder for the report.")],
+    split: Annotated[HeldOut, typer.Option(help="What models are promoted by, or what none was chosen by.")] = "val",
 ) -> None:
     """Score a model on the sources a release holds out."""
     from flows import commands
 
-    commands.evaluate(model, data, out)
+    commands.evaluate(model, data, out, split)
 
 
 @app.command()
@@ -244,6 +246,19 @@ def release_diff(
     from flows import commands
 
     commands.release_diff(before, after, json)
+
+
+@release_app.command("remove")
+def release_remove(
+    manifest: Annotated[str, typer.Argument(help="The manifest.json of the lake's latest release.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in the next releases.")],
+    video: Annotated[Optional[list[str]], typer.Option(help="Id of a source video; may be repeated.")] = None,
+    source: Annotated[Optional[list[str]], typer.Option(help="File name of a source video; may be repeated.")] = None,
+) -> None:
+    """Remove source videos for good: a release without them, and no other that holds them."""
+    from flows import commands
+
+    commands.release_remove(manifest, video or [], source or [], reason)
 
 
 def main() -> None:

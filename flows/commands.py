@@ -14,6 +14,7 @@ from flows.printing import (
     print_json,
     print_release,
     print_rows,
+    say,
     short,
 )
 from flows.service.environment import prefect_server, prepare
@@ -155,13 +156,13 @@ def train(release: str, out: str, recipe: str | None, overrides: Sequence[str]) 
     print_json(asdict(report))
 
 
-def evaluate(model: str, data: str, out: str) -> None:
+def evaluate(model: str, data: str, out: str, split: str) -> None:
     """`uvr eval`."""
     from eval.heldout import evaluate_heldout
     from eval.report import write_report
     from train.gve import Gve
 
-    _, markdown = write_report(evaluate_heldout(manifest_of(data), Gve.load(model)), out)
+    _, markdown = write_report(evaluate_heldout(manifest_of(data), Gve.load(model), split), out)
     print(markdown)
 
 
@@ -196,28 +197,36 @@ def demo(out: str, videos: int, overrides: Sequence[str]) -> None:
 def release_list(lake: str, as_json: bool) -> None:
     """`uvr release list`."""
     from eval.verdict import read_champion, read_verdict
+    from shards.withdrawal import read_withdrawal
 
     store = Store(lake)
     champion = read_champion(store)
     found = manifests.manifests(store)
-    releases = [manifests.load_manifest(path) for path in found]
+    releases = [manifests.read_manifest(path) for path in found]
+    withdrawals = [read_withdrawal(release.folder) for release in releases]
     verdicts = [read_verdict(store, release.release_id) for release in releases]
     rows = [
         {
             "release_id": release.release_id,
             "manifest": path,
             "pairs": release.pairs(),
+            "parents": release.parents,
+            "withdrawn": withdrawal and asdict(withdrawal),
             "verdict": verdict and asdict(verdict),
             "champion": champion is not None and champion.release_id == release.release_id,
         }
-        for path, release, verdict in zip(found, releases, verdicts, strict=True)
+        for path, release, withdrawal, verdict in zip(found, releases, withdrawals, verdicts, strict=True)
     ]
     if as_json:
         print_json(rows)
         return
-    for row, release, verdict in zip(rows, releases, verdicts, strict=True):
+    for row, release, withdrawal, verdict in zip(rows, releases, withdrawals, verdicts, strict=True):
         total = sum(shard.samples for shard in release.shards)
         print(f"{release.release_id}  {total} pairs in {len(release.shards)} shards  {row['manifest']}")
+        if release.parents:
+            print(f"    shards also in {', '.join(release.parents)}")
+        if withdrawal is not None:
+            print(f"    withdrawn ({withdrawal.why}); use {withdrawal.use}")
         # Of a release trained on twice, the verdict is on the later model.
         mark = "" if not row["champion"] else "champion; " if verdict == champion else "champion is an earlier model; "
         print(f"    {mark}{describe_verdict(verdict)}")
@@ -250,6 +259,17 @@ def release_diff(before: str, after: str, as_json: bool) -> None:
         print_json(asdict(found) | {"bytes_came": found.bytes_came})
     else:
         print_difference(found)
+
+
+def release_remove(path: str, videos: Sequence[str], sources: Sequence[str], reason: str) -> None:
+    """`uvr release remove`: prints the manifest to use from now on on the last line."""
+    from flows.removal import REMAINS, remove_videos
+
+    manifest = remove_videos(path, videos, sources, reason, say)
+    print("what is not deleted:")
+    for line in REMAINS:
+        print(f"    {line}")
+    print(manifest)
 
 
 def manifest_of(data: str) -> str:

@@ -230,7 +230,8 @@ def shard_count(bytes_of_tasks: Iterable[Estimate], layout: Layout) -> Estimate:
     def shards(share: float, sizes: Figures) -> Figures:
         return np.ceil(sizes * share / layout.shard_bytes)
 
-    shares = [share for share in (layout.val_share, 1 - layout.val_share) if share > 0]
+    held_out = (layout.val_share, layout.test_share)
+    shares = [share for share in (*held_out, 1 - sum(held_out)) if share > 0]
     return total(of_task.map(partial(shards, share)) for of_task in bytes_of_tasks for share in shares)
 
 

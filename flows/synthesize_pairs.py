@@ -16,6 +16,7 @@ from flows.events import announce_release
 from flows.negatives import negatives
 from flows.printing import say
 from flows.recipe import Recipe, read_recipe
+from flows.removal import heed_removals
 from flows.service.processes import end_with_runner
 from flows.serving import ModelServers
 from flows.steps import step
@@ -33,7 +34,8 @@ from infra.store import Store
 from infra.tables import SOURCES, Counts, Link, Tables, chain_links, status_row, write_listing
 from shards.contact_sheet import ensure_contact_sheet
 from shards.index import index_rows
-from shards.manifest import Manifest, load_manifest, publish, published
+from shards.manifest import Manifest, load_manifest, published
+from shards.publish import publish
 from synth.ingest import list_sources
 from synth.tasks import quotas, shortage
 
@@ -86,6 +88,7 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
 def _begin(store: Store, lease: Lease, record: RunRecord, listed: Sequence[Outcome]) -> None:
     """Write down what this run is about to do."""
     save_record(store, record)
+    heed_removals(store, lease)
     write_listing(store, record.links[0], listed)
     requeue(store, lease, record.links, None, "unreachable")  # a server that was down may be up again
 

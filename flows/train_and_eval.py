@@ -35,7 +35,7 @@ from infra.errors import RunFailed, UsageError
 from infra.lease import Lease, hold_lease
 from infra.redact import refuse_secrets
 from infra.store import Store
-from shards.manifest import Manifest, load_manifest, published
+from shards.manifest import Manifest, lake_of, load_manifest, published
 from train.gve import Gve
 from train.loop import CURVES_FILE, train
 
@@ -107,14 +107,6 @@ def newer_release(lake: Store, release: Manifest) -> str | None:
     """The id of the release that was first published last, if that is after `release`."""
     known = published(lake)
     return known[-1] if release.release_id in known and known[-1] != release.release_id else None
-
-
-def lake_of(release: Manifest) -> Store:
-    """The lake that a release stands in; raises UsageError when it stands elsewhere."""
-    lake, _, place = Store(release.folder).url.rpartition("/releases/")
-    if not lake or place != release.release_id:
-        raise UsageError(f"{release.folder} is not LAKE/releases/{release.release_id}; its verdict would have no lake")
-    return Store(lake)
 
 
 def default_model_folder(lake: Store, release: Manifest) -> str:

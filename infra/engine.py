@@ -114,18 +114,25 @@ def _run_table(run: Run, stage: TableStage, link: Link) -> Counts:
     run.progress.begin(link.name, rows.num_rows, 0)
     run.lease.check(run.store)
     released = run.released(stage)
-    now = run.tables.table(f"parts_{link.name}", ("status",))
-    if not has_table(run.store, link, _input_digest(rows, released, now)):
+    names = stage.told_apart_by
+    now = run.tables.table(f"parts_{link.name}", ("status", *(name for name in names if name != "key")))
+    if not has_table(run.store, link, _input_digest(rows, released, now, names)):
         run.spending.check(run.tables.counts(link.name), run.pool.workers)
         part = part_table(stage.schema, stage.compute(rows, released))
-        replace_table(run.store, link, _input_digest(rows, released, part), part)
+        replace_table(run.store, link, _input_digest(rows, released, part, names), part)
     return run.tables.counts(link.name)
 
 
-def _input_digest(rows: pa.Table, released: pa.Table, part: pa.Table) -> str:
-    """What decides a table: its input, and the released rows that do not come out of it anyway."""
-    out = part["key"].filter(pc.equal(part["status"], "out"))
-    return table_digest(rows, released.filter(pc.invert(pc.is_in(released["key"], value_set=out))))
+def _input_digest(rows: pa.Table, released: pa.Table, part: pa.Table, names: Sequence[str]) -> str:
+    """What decides a table: its input, and the released rows that do not come out of it anyway, by columns `names`."""
+    out = part.filter(pc.equal(part["status"], "out"))
+    comes_out = pc.is_in(_joined(released, names), value_set=_joined(out, names))
+    return table_digest(rows, released.filter(pc.invert(comes_out)))
+
+
+def _joined(rows: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
+    """One text for every row that is the same where these columns are."""
+    return pc.binary_join_element_wise(*(rows[name] for name in names), "\n")
 
 
 def _check_yield(run: Run, counts: Counts) -> None:

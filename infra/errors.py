@@ -2,6 +2,7 @@
 
 UvrError
 ├── UsageError            wrong command, path or recipe: exit code 2
+│   └── ReleaseWithdrawn  the release must not be used any more
 ├── RowError              one row cannot be done: it is quarantined with `reason`, the run goes on
 ├── RunFailed             the run cannot go on: exit code 1
 │   ├── LakeBusy          another live run holds the lake
@@ -21,6 +22,10 @@ class UvrError(Exception):
 
 class UsageError(UvrError):
     """The command, a path or the recipe is wrong; nothing was started."""
+
+
+class ReleaseWithdrawn(UsageError):
+    """Source videos of the release were removed; the text names the release to use instead."""
 
 
 class RowError(UvrError):

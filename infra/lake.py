@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from infra.errors import UsageError
 from infra.lease import Lease
+from infra.removed import removal_reason
 from infra.stage import Row
 from infra.store import Store
 from infra.tables import SOURCES, Counts, Link, Tables, connect, read_parts, write_part
@@ -141,7 +142,7 @@ def explain(tables: Tables, wanted: str) -> list[Row]:
 
     Ancestors come from following `parent` up, descendants from following it down.
     """
-    keys = {wanted} | {row["key"] for row in _sources_named(tables, wanted)}
+    keys = {wanted} | {row["key"] for row in (*_sources_named(tables, wanted), *_dropped_as_removed(tables, wanted))}
     found: dict[tuple[int, str, str], Row] = {}
     upward = set(keys)
     for depth in reversed(range(len(tables.links))):
@@ -153,16 +154,29 @@ def explain(tables: Tables, wanted: str) -> list[Row]:
         for row in _rows(tables, depth, "parent", downward):
             found[depth, row["parent"], row["key"]] = row
             downward.add(row["key"])
-    if not found:
+    story = [{"stage": tables.links[depth].name, **found[depth, parent, key]} for depth, parent, key in sorted(found)]
+    if reason := removal_reason(tables.store, wanted):
+        story.append({"stage": "lake", "key": wanted, "status": "removed", "reason": reason})
+    if not story:
         raise UsageError(
             f"nothing in this lake is called {wanted!r}; ids stand in `uvr dropped`, `uvr quarantine` and shards"
         )
-    return [{"stage": tables.links[depth].name, **found[depth, parent, key]} for depth, parent, key in sorted(found)]
+    return story
 
 
 def _sources_named(tables: Tables, wanted: str) -> list[Row]:
     return tables.query(
         f"SELECT key FROM in_{SOURCES} WHERE source = ? OR ends_with(source, ?)", [wanted, "/" + wanted.lstrip("./")]
+    )
+
+
+def _dropped_as_removed(tables: Tables, video_id: str) -> list[Row]:
+    """The sources that are this video, if it was removed: their rows have no video's id any more."""
+    stage = next((link.name for link in tables.links if "video_id" in link.columns), None)
+    if stage is None:
+        return []
+    return tables.query(
+        f"SELECT key FROM settled_{stage} WHERE reason = 'removed' AND detail ->> '$.video_id' = ?", [video_id]
     )
 
 

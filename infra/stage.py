@@ -161,6 +161,7 @@ class TableStage(Stage):
     """
 
     remembers: ClassVar[tuple[str, ...] | None] = None  # columns told of released rows; None: they are of no account
+    told_apart_by: ClassVar[tuple[str, ...]] = ("key",)  # texts by which a released row is the same as one now
 
     @abstractmethod
     def compute(self, rows: pa.Table, released: pa.Table) -> Iterable[Row | Drop]:
@@ -168,7 +169,7 @@ class TableStage(Stage):
 
         `rows` holds `key` and the needed columns, `released` this stage's own output rows that earlier
         releases were made from, whether or not they come out again: `key`, `parent` and what the stage
-        `remembers`. Both are sorted by key.
+        `remembers`. Both are sorted by key. A key may be released in several rows, if more than it tells them apart.
         """
 
 

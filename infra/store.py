@@ -185,13 +185,12 @@ class Store:
         Raises DiskFull, EndpointDown, or RunFailed when the store is not writable; so do the other
         methods that write.
         """
-        with writing(self.url):
-            if not self.is_local:
+        if self.is_local:
+            with self.writer(name) as file:
+                file.write(data)
+        else:
+            with writing(self.url):
                 self.fs.pipe_file(self.full(name), data)
-                return
-            with self._temporary(name) as temporary:
-                _write_through(temporary, data)
-                temporary.replace(self.full(name))
 
     def write_table(self, name: str, rows: pa.Table) -> None:
         """Write a table as one Parquet file, atomically."""
@@ -210,10 +209,8 @@ class Store:
                     self.fs.put_file(file.name, self.full(name))
                 return
             with self._temporary(name) as temporary:
-                with temporary.open("wb") as file:
+                with _written_through(temporary) as file:
                     yield file
-                    file.flush()
-                    os.fsync(file.fileno())
                 temporary.replace(self.full(name))
 
     def put(self, name: str, path: Path) -> None:
@@ -233,7 +230,8 @@ class Store:
                     self.fs.pipe_file(self.full(name), data, mode="create")
                     return True
                 with self._temporary(name) as temporary:
-                    _write_through(temporary, data)
+                    with _written_through(temporary) as file:
+                        file.write(data)
                     os.link(temporary, self.full(name))
             except OSError as error:
                 if isinstance(error, FileExistsError) or s3.is_taken(error.__cause__ or error):
@@ -298,9 +296,10 @@ class Store:
         return shutil.disk_usage(folder).free
 
 
-def _write_through(path: Path, data: bytes) -> None:
-    """Write and wait until the disk has it."""
+@contextmanager
+def _written_through(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to; after the block the disk has it."""
     with path.open("wb") as file:
-        file.write(data)
+        yield file
         file.flush()
         os.fsync(file.fileno())

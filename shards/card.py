@@ -43,11 +43,16 @@ _SIZES: Final = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (1
 
 
 def card(
-    shards: Sequence[Shard], facts: Mapping[str, Any], licences: Mapping[str, int], columns: Collection[str]
+    shards: Sequence[Shard],
+    facts: Mapping[str, Any],
+    licences: Mapping[str, int],
+    columns: Collection[str],
+    removed: int = 0,
 ) -> bytes:
     """The card as Markdown.
 
-    `facts` are the manifest's, `licences` counts source videos by licence, `columns` are those of the index.
+    `facts` are the manifest's, `licences` counts source videos by licence, `columns` are those of the index,
+    `removed` are source videos that releases held once.
     """
     pairs = count_pairs(shards)
     text = _template().render(
@@ -64,6 +69,8 @@ def card(
         author=caption_author(facts.get("recipe", {})),
         licences=licences,
         unknown=UNKNOWN,
+        removed=removed,
+        elsewhere=sum(1 for shard in shards if shard.home),
         columns=[column for column in (*COLUMNS, SCORE_MAP) if column.name in columns],
         citation=CITATION,
     )
@@ -84,13 +91,19 @@ def header(shards: Sequence[Shard], licences: Mapping[str, int]) -> dict[str, An
             {
                 "config_name": task,
                 "data_files": [
-                    {"split": split, "path": f"{split}-{task}-*.tar"} for split in SPLITS if split in pairs[task]
+                    {"split": split, "path": _tars(shards, task, split)} for split in SPLITS if split in pairs[task]
                 ],
             }
             for task in TASKS
             if task in pairs
         ],
     }
+
+
+def _tars(shards: Sequence[Shard], task: str, split: str) -> str | list[str]:
+    """The tars of one task and split, as a pattern where all lie beside the card; other folders hold other tars too."""
+    places = [shard.place for shard in shards if (shard.task, shard.split) == (task, split)]
+    return places if any("/" in place for place in places) else f"{split}-{task}-*.tar"
 
 
 def licence_id(licences: Mapping[str, int]) -> str:

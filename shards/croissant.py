@@ -67,7 +67,7 @@ def _file_object(file: ReleaseFile, media_type: str, about: str) -> dict[str, An
         "@id": file.name,
         "name": file.name,
         "description": about,
-        "contentUrl": file.name,
+        "contentUrl": file.place if isinstance(file, Shard) else file.name,
         "contentSize": f"{file.bytes} B",
         "encodingFormat": media_type,
         "sha256": file.sha256,

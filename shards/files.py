@@ -22,11 +22,32 @@ class ReleaseFile:
 
 @dataclass(frozen=True)
 class Shard(ReleaseFile):
-    """One tar of a release."""
+    """One tar of a release; its bytes lie in the release's own folder or in that of an earlier one."""
 
     split: str
     task: str
     samples: int
+    home: str = ""  # id of the release in whose folder the bytes lie; "": this one
+
+    @property
+    def place(self) -> str:
+        """Where the tar is, seen from the release's folder."""
+        return f"../{self.home}/{self.name}" if self.home else self.name
+
+
+def shard_path(folder: str, shard: Shard) -> str:
+    """Where a shard of the release in `folder` (a path or URL) is; an object store knows no `..`."""
+    if not shard.home:
+        return f"{folder}/{shard.name}"
+    return f"{sibling(folder, shard.home)}/{shard.name}"
+
+
+def sibling(folder: str, release_id: str) -> str:
+    """The folder of another release of the lake, or of whatever holds the release in `folder`."""
+    above, slash, own = folder.rpartition("/")
+    if own in (".", ".."):
+        return f"{folder}/../{release_id}"
+    return f"{above}/{release_id}" if slash else release_id
 
 
 def local_file(path: Path) -> ReleaseFile:

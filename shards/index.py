@@ -8,7 +8,7 @@ but the rows: row groups are cut at fixed places, and where the videos lay is no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -66,8 +66,13 @@ _CAPTIONS = ", ".join(f"{kind} := captions[{place}]" for place, kind in enumerat
 COLUMNS: Final = (
     Column("pair_id", "VARCHAR", "Id of the pair, and the key of its sample in the shard"),
     Column("task", "VARCHAR", "Retrieval task: query and target made of text (T), image (I), video (V)"),
-    Column("split", "VARCHAR", "train or val; no source video is in both"),
-    Column("shard", "VARCHAR", "File name of the tar that holds the sample", lake="shard_name"),
+    Column("split", "VARCHAR", "train, val or test; no source video is in two of them"),
+    Column(
+        "shard",
+        "VARCHAR",
+        "File name of the tar that holds the sample; manifest.json tells its folder",
+        lake="shard_name",
+    ),
     Column("position", "BIGINT", "Place of the sample in its shard, from 0"),
     Column("video_id", "VARCHAR", "Id of the source video, a hash of its bytes"),
     Column("clip_id", "VARCHAR", "Id of the clip, a hash of video and span"),
@@ -146,11 +151,39 @@ def read_index(path: str, columns: Iterable[str]) -> Iterator[pa.RecordBatch]:
 
 
 def check_index(path: str, shards: Mapping[str, Sequence[str]]) -> None:
-    """Raise ReleaseCorrupt unless the index at `path` lists the pairs that `shards` hold: by name, ids in order."""
+    """Raise ReleaseCorrupt unless the index at `path` lists the pairs that `shards` hold: by name, ids in order.
+
+    And unless each hard negative that it names is one of them, of the same task and split.
+    """
     held = ((name, place, pair_id) for name in sorted(shards) for place, pair_id in enumerate(shards[name]))
     for listed, expected in zip_longest(_places(path), held):
         if listed != expected:
             raise ReleaseCorrupt(f"{path} does not list the pairs as the shards hold them: {listed} for {expected}")
+    _check_negatives(path)
+
+
+def _check_negatives(path: str) -> None:
+    pairs = pa.Table.from_batches(read_index(path, ("split", "task", "pair_id", "negatives")))
+    if "negatives" not in pairs.column_names:
+        return
+    with duckdb.connect() as db:
+        db.register("pairs", pairs)
+        missing = db.execute(
+            "SELECT * FROM (SELECT split, task, unnest(negatives) AS pair_id FROM pairs) "
+            "ANTI JOIN pairs USING (split, task, pair_id) ORDER BY pair_id"
+        ).fetchone()
+    if missing:
+        split, task, pair_id = missing
+        raise ReleaseCorrupt(f"{path} names a negative that is no pair of {split} {task}: {pair_id}")
+
+
+def listed_pairs(path: str, shards: Collection[str]) -> dict[str, list[str]]:
+    """The pair ids that the index at `path` lists for some shards, by their names, in order; raises ReleaseCorrupt."""
+    found: dict[str, list[str]] = {}
+    for shard, _, pair_id in _places(path):
+        if shard in shards:
+            found.setdefault(shard, []).append(pair_id)
+    return found
 
 
 def _places(path: str) -> Iterator[tuple[str, int, str]]:

@@ -1,47 +1,42 @@
-"""A release: shards, what describes them, and the manifest that is written last and makes them one."""
+"""A release's manifest: what it holds, where that lies, and whether it is still as it was published."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
-import pyarrow as pa
-
 from infra.errors import ReleaseCorrupt, UsageError
-from infra.faults import writing
-from infra.lease import Lease
-from infra.stage import Row
 from infra.store import Store, read_source
-from shards.card import CARD, card, licence_id
-from shards.croissant import CROISSANT, croissant
-from shards.files import ReleaseFile, Shard, check_bytes, count_pairs, local_file
-from shards.index import INDEX, check_index, count_licences, write_index
-from shards.negatives import check_negatives
+from shards.files import ReleaseFile, Shard, check_bytes, count_pairs, shard_path
+from shards.index import INDEX, check_index
 from shards.reader import read_pairs
+from shards.withdrawal import Tombstone, refuse_withdrawn
 
-FORMAT = "uvr-release/1"
+FORMAT = "uvr-release/2"
+FORMATS = ("uvr-release/1", FORMAT)  # of the first, all shards lie in the release's own folder
 MANIFEST = "manifest.json"
 PUBLISHED = "published"  # folder of a lake; one file for each release, named in their order
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a release is: read with `load_manifest`, written by `publish`."""
+    """What a release is: read with `load_manifest`, written by `shards.publish`."""
 
     folder: str
     release_id: str
     shards: tuple[Shard, ...]
     files: tuple[ReleaseFile, ...]  # the others: index, card, metadata; none in releases from before there were
     facts: dict[str, Any]  # recipe, fingerprints, funnel, shortage
+    parents: tuple[str, ...] = ()  # ids of the releases in whose folders some of the shards lie
+    tombstones: tuple[Tombstone, ...] = ()  # source videos that were removed from the lake so far
 
     def path(self, shard: Shard) -> str:
         """Where the shard's tar is."""
-        return f"{self.folder}/{shard.name}"
+        return shard_path(self.folder, shard)
 
     def index(self) -> str:
         """Where the index is; raises UsageError when the release is from before releases had one."""
@@ -52,66 +47,6 @@ class Manifest:
     def pairs(self) -> dict[str, dict[str, int]]:
         """Pairs by task and split."""
         return count_pairs(self.shards)
-
-
-def publish(
-    store: Store,
-    lease: Lease,
-    packed: Sequence[Row],
-    index: pa.RecordBatchReader,
-    facts: dict[str, Any],
-    before: Callable[[str], None] = lambda release_id: None,
-) -> str:
-    """Publish packed shards and their index as one release; returns the manifest's name in the lake.
-
-    The release's id is a hash of what it holds, so publishing the same release again changes nothing.
-    Card and metadata are among what it holds, so neither of them can tell the id.
-    `before` is called with the id of a release that is new when all of it but the manifest is there.
-    """
-    if not packed:
-        raise UsageError("there is nothing to release: no pair was made")
-    shards = sorted((_shard(row) for row in packed), key=lambda shard: shard.name)
-    with TemporaryDirectory(prefix="uvr-release-") as folder:
-        with writing(folder):
-            files = _write_companions(Path(folder), shards, index, facts)
-        body = {
-            "format": FORMAT,
-            "pairs": count_pairs(shards),
-            "shards": [asdict(shard) for shard in shards],
-            "files": [asdict(file) for file in files],
-            **facts,
-        }
-        release_id = _content_id(body)
-        release = f"releases/{release_id}"
-        if not store.exists(f"{release}/{MANIFEST}"):
-            for row in packed:
-                store.share(row["tar_path"], f"{release}/{row['shard_name']}")
-            for file in files:
-                store.put(f"{release}/{file.name}", Path(folder, file.name))
-            verify_files(store.url + "/" + release, shards, files)
-            before(release_id)
-            lease.check(store)
-            store.write(f"{release}/{MANIFEST}", _dump({"release_id": release_id, **body}))
-    if release_id not in published(store):
-        store.create(f"{PUBLISHED}/{lease.number:08d}-{release_id}.json", _dump({"release_id": release_id}))
-    return f"{release}/{MANIFEST}"
-
-
-def _shard(row: Row) -> Shard:
-    known = {field.name: row[field.name] for field in fields(Shard) if field.name != "name"}
-    return Shard(name=row["shard_name"], **known)
-
-
-def _write_companions(
-    folder: Path, shards: Sequence[Shard], index: pa.RecordBatchReader, facts: dict[str, Any]
-) -> list[ReleaseFile]:
-    """Write what stands beside the shards into a local folder: index, card and Croissant metadata."""
-    columns = write_index(index, folder / INDEX)
-    licences = count_licences(folder / INDEX)
-    (folder / CARD).write_bytes(card(shards, facts, licences, columns))
-    metadata = croissant(licence_id(licences), shards, local_file(folder / INDEX), columns)
-    (folder / CROISSANT).write_bytes(metadata)
-    return [local_file(folder / name) for name in sorted((CARD, CROISSANT, INDEX))]
 
 
 def published(store: Store) -> list[str]:
@@ -126,17 +61,48 @@ def manifests(store: Store) -> list[str]:
     return [store.location(name) for name in names if store.exists(name)]
 
 
-def _dump(body: dict[str, Any]) -> bytes:
+def history(store: Store) -> Iterator[Manifest]:
+    """A lake's published releases in their order, withdrawn ones among them, one at a time; deleted ones are not."""
+    for release_id in published(store):
+        if store.exists(name := manifest_name(release_id)):
+            yield read_manifest(store.location(name))
+
+
+def manifest_name(release_id: str) -> str:
+    """The name of a release's manifest in its lake."""
+    return f"releases/{release_id}/{MANIFEST}"
+
+
+def lake_of(release: Manifest) -> Store:
+    """The lake that a release stands in; raises UsageError when it stands elsewhere."""
+    lake, _, place = Store(release.folder).url.rpartition("/releases/")
+    if not lake or place != release.release_id:
+        raise UsageError(f"{release.folder} is not LAKE/releases/{release.release_id}, so it has no lake")
+    return Store(lake)
+
+
+def dump(body: dict[str, Any]) -> bytes:
+    """A manifest, or what is written beside it, as bytes."""
     return json.dumps(body, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
-def _content_id(body: dict[str, Any]) -> str:
+def content_id(body: dict[str, Any]) -> str:
     """The id of a release from its manifest without the id."""
-    return hashlib.sha256(_dump(body)).hexdigest()[:12]
+    return hashlib.sha256(dump(body)).hexdigest()[:12]
 
 
 def load_manifest(path: str) -> Manifest:
-    """Read a manifest; raises UsageError when `path` is not one, ReleaseCorrupt when it is a damaged one."""
+    """Read a manifest of a release that may be used.
+
+    Raises UsageError when `path` is not one, ReleaseWithdrawn, ReleaseCorrupt when it is a damaged one.
+    """
+    manifest = read_manifest(path)
+    refuse_withdrawn(manifest.folder, manifest.release_id)
+    return manifest
+
+
+def read_manifest(path: str) -> Manifest:
+    """Read a manifest, of a withdrawn release too; raises UsageError and ReleaseCorrupt as `load_manifest` does."""
     return _parse(_read(path), path)
 
 
@@ -152,62 +118,59 @@ def _read(path: str) -> bytes:
 def _parse(data: bytes, path: str) -> Manifest:
     try:
         body = json.loads(data)
-        if body["format"] != FORMAT:
-            raise ValueError(f"its format is not {FORMAT}")
+        if body.pop("format") not in FORMATS:
+            raise ValueError(f"its format is none of {', '.join(FORMATS)}")
         shards = tuple(Shard(**shard) for shard in body.pop("shards"))
         files = tuple(ReleaseFile(**file) for file in body.pop("files", ()))
+        tombstones = tuple(
+            Tombstone(**{**entry, "shards": tuple(entry["shards"])}) for entry in body.pop("tombstones", ())
+        )
+        parents = tuple(body.pop("parents", ()))
         release_id = body.pop("release_id")
+        body.pop("pairs", None)  # counted from the shards
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if PurePosixPath(path).name == MANIFEST:
             raise ReleaseCorrupt(f"{path} is damaged, or no release manifest: {error!r}") from error
         raise UsageError(f"{path} is not a release manifest (expected a {MANIFEST}): {error!r}") from error
-    return Manifest(path.rsplit("/", 1)[0] if "/" in path else ".", release_id, shards, files, body)
+    folder = path.rsplit("/", 1)[0] if "/" in path else "."
+    return Manifest(folder, release_id, shards, files, body, parents, tombstones)
 
 
 def verify(path: str) -> Manifest:
-    """Re-read every byte of a release; raises ReleaseCorrupt naming the first file that differs.
+    """Re-read every byte of a release; raises ReleaseCorrupt naming the first file that differs, ReleaseWithdrawn.
 
     What is not the release's own is not looked at: verdicts and pictures that were put beside it later.
     """
     data = _read(path)
     manifest = _parse(data, path)
+    refuse_withdrawn(manifest.folder, manifest.release_id)
     body = json.loads(data)
     release_id = body.pop("release_id")
-    if _dump({"release_id": release_id, **body}) != data or _content_id(body) != release_id:
-        raise ReleaseCorrupt(f"{path}: its content hashes to {_content_id(body)}, its release id is {release_id}")
-    verify_files(manifest.folder, manifest.shards, manifest.files)
+    if dump({"release_id": release_id, **body}) != data or content_id(body) != release_id:
+        raise ReleaseCorrupt(f"{path}: its content hashes to {content_id(body)}, its release id is {release_id}")
+    pairs = verify_shards(manifest.folder, manifest.shards)
+    for file in manifest.files:
+        check_bytes(f"{manifest.folder}/{file.name}", file)
+    if INDEX in [file.name for file in manifest.files]:
+        check_index(f"{manifest.folder}/{INDEX}", pairs)
     return manifest
 
 
-def verify_files(folder: str, shards: Sequence[Shard], files: Sequence[ReleaseFile]) -> None:
-    """Check size and checksum of every file in `folder`, every sample, and the index; raises ReleaseCorrupt."""
-    pairs = verify_shards(folder, shards)
-    for file in files:
-        check_bytes(f"{folder}/{file.name}", file)
-    if INDEX in [file.name for file in files]:
-        check_index(f"{folder}/{INDEX}", pairs)
-
-
 def verify_shards(folder: str, shards: Sequence[Shard]) -> dict[str, list[str]]:
-    """Check size, checksum and every sample of the shards in `folder`; returns each one's pair ids in order.
+    """Check size, checksum and every sample of shards of the release in `folder`; returns each one's pair ids in order.
 
     Raises ReleaseCorrupt.
     """
     seen: set[str] = set()
     held: dict[str, list[str]] = {}
-    named: dict[str, list[str]] = {}
     for shard in shards:
-        path = f"{folder}/{shard.name}"
+        path = shard_path(folder, shard)
         check_bytes(path, shard)
-        ids = []
-        for pair in read_pairs([path]):
-            ids.append(pair.pair_id)
-            named.setdefault(shard.name, []).extend(pair.negatives)
+        ids = [pair.pair_id for pair in read_pairs([path])]
         if len(ids) != shard.samples:
             raise ReleaseCorrupt(f"{path} holds {len(ids)} samples, the manifest says {shard.samples}")
         if twice := seen.intersection(ids) or len(ids) != len(set(ids)):
             raise ReleaseCorrupt(f"{path}: pairs appear twice: {twice}")
         seen.update(ids)
         held[shard.name] = ids
-    check_negatives(folder, shards, held, named)
     return held

@@ -25,7 +25,7 @@ UVRD_THOUSANDS: Final = {
 # Tasks whose queries get one hard negative each, the others none (table 7). The targets of all of them are clips.
 HARD_NEGATIVE_TASKS: Final = ("T2V", "TI2V", "TV2V")
 
-SPLITS: Final = ("train", "val")
+SPLITS: Final = ("train", "val", "test")  # trained on; judged by, again and again; for the last word only
 
 # The five caption kinds asked of the generator for every clip and every frame (appendix A.6).
 CAPTION_KINDS: Final = ("summary", "detailed", "abstract", "keywords", "partial")

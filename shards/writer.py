@@ -95,11 +95,16 @@ def sample(pair: Row, workspace: Workspace) -> dict[str, Any]:
     """The members of one WebDataset sample; reads the media of the pair's sides."""
     facts = {name: pair[name] for name in FACTS}
     members: dict[str, Any] = {"__key__": pair["pair_id"]}
-    members["json"] = json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()
+    members["json"] = facts_json(facts)
     for column, extension in MEDIA.items():
         if pair[column] is not None:
             members[extension] = workspace.read(pair[column])
     return members
+
+
+def facts_json(facts: Row) -> bytes:
+    """The JSON member of a sample."""
+    return json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()
 
 
 class Written(NamedTuple):

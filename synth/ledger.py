@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
+
+import duckdb
 
 from infra.stage import Row, Workspace
 from infra.store import Store
@@ -70,18 +73,38 @@ def _name(key: str, attempt: int) -> str:
     return f"{ANSWERS}/{key[:2]}/{key[2:4]}/{key}-{attempt}.json"
 
 
+def forget_answers(store: Store, clip_ids: Collection[str]) -> int:
+    """Delete all answers about some clips from the ledger of a lake; returns how many there were."""
+    with connect(store) as db:
+        if not (files := _files(db, store)):
+            return 0
+        found = db.execute(
+            "SELECT filename FROM read_json(?, columns = {clip_id: 'VARCHAR'}, filename = true) "
+            "WHERE clip_id IN (SELECT unnest(?::VARCHAR[]))",
+            [files, sorted(clip_ids)],
+        ).fetchall()
+    for (filename,) in found:
+        store.remove("/".join([KEPT, ANSWERS, *filename.split("/")[-3:]]))
+    return len(found)
+
+
 def accounts(store: Store) -> list[Row]:
     """What the ledger of a lake holds, by model and kind of question: answers, tokens, seconds a call (median)."""
-    files = f"{KEPT}/{ANSWERS}/*/*/*.json"
-    if not store.exists(f"{KEPT}/{ANSWERS}"):
-        return []
     with connect(store) as db:
+        if not (files := _files(db, store)):
+            return []
         found = db.execute(
             "SELECT model, revision, kind, count(*) AS answers, count(DISTINCT clip_id) AS clips, "
             "sum(prompt_tokens)::BIGINT AS prompt_tokens, sum(completion_tokens)::BIGINT AS completion_tokens, "
             "round(median(latency_s), 2) AS median_s "
             "FROM read_json(?, format = 'newline_delimited') GROUP BY ALL ORDER BY ALL",
-            [store.location(files)],
+            [files],
         )
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _files(db: duckdb.DuckDBPyConnection, store: Store) -> str | None:
+    """The pattern of all answers' files, as `db` takes it; None when there is no answer."""
+    files = store.location(f"{KEPT}/{ANSWERS}/*/*/*.json")
+    return files if db.execute("SELECT 1 FROM glob(?) LIMIT 1", [files]).fetchall() else None

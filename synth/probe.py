@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,7 +13,8 @@ from typing import ClassVar
 import pyarrow as pa
 
 from infra.media.probe import packets_id, probe
-from infra.stage import Row, RowStage, Work, Workspace, each
+from infra.removed import removed_name
+from infra.stage import Drop, Row, RowStage, Work, Workspace, each
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Probe(RowStage):
     """Hashes the source's bytes and reads its container; nothing but one frame is decoded.
 
     A row that is no readable video is quarantined as missing_file, empty_file, not_a_video,
-    unreadable_container, no_video_stream or no_frames.
+    unreadable_container, no_video_stream or no_frames. A video that was removed from the lake is dropped.
     """
 
     name: ClassVar[str] = "probe"
@@ -50,12 +52,15 @@ class Probe(RowStage):
         return each(partial(probe_row, workspace))
 
 
-def probe_row(workspace: Workspace, row: Row) -> Iterable[Row]:
-    """The probed row of one source; raises RowError when it is no readable video."""
+def probe_row(workspace: Workspace, row: Row) -> Iterable[Row] | Drop:
+    """The probed row of one source, or that it was removed; raises RowError when it is no readable video."""
     path = workspace.path(row["source"])
     facts = asdict(probe(path))
-    ids = {"video_id": video_id(path), "packets_id": packets_id(path)}
-    yield {"key": row["key"], "parent": row["key"], **ids, **facts}
+    name = video_id(path)
+    if removed := workspace.recall(removed_name(name)):
+        return Drop(row["key"], "removed", {"video_id": name, "why": json.loads(removed)["reason"]})
+    ids = {"video_id": name, "packets_id": packets_id(path)}
+    return [{"key": row["key"], "parent": row["key"], **ids, **facts}]
 
 
 def video_id(path: str) -> str:

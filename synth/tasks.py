@@ -44,11 +44,12 @@ def shortage(wanted: Mapping[str, int], made: Mapping[str, int]) -> dict[str, in
 class Pairs(TableStage):
     """Draws the clips that give a pair to every task; a clip that gives none is over quota.
 
-    It reads nothing of a clip but its key, so that a million of them fit; `synth.sides` writes the pairs.
+    Without a target, a pair that was released is drawn again even when there have come to be fewer clips. It reads
+    nothing of a clip but its key, so that a million of them fit; `synth.sides` writes the pairs.
     """
 
     name: ClassVar[str] = "pairs"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     remembers: ClassVar[tuple[str, ...] | None] = ("task",)
     schema: ClassVar[pa.Schema] = pa.schema([("task", pa.string()), ("clip_id", pa.string())])
 
@@ -62,7 +63,8 @@ class Pairs(TableStage):
         used: set[str] = set()
         for task, wanted in quotas(self.target_pairs, len(clips)).items():
             order = sorted(clips, key=lambda key: ((task, key) not in before, rank(self.seed, task, key), key))
-            for clip in order[:wanted]:
+            released_before = 0 if self.target_pairs else sum((task, key) in before for key in clips)
+            for clip in order[: max(wanted, released_before)]:
                 used.add(clip)
                 yield {"key": drawn_id(task, clip), "parent": clip, "task": task, "clip_id": clip}
         for clip in clips:

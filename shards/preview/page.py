@@ -24,7 +24,7 @@ from shards.preview.samples import Gallery, make_gallery
 from shards.preview.survey import Survey, searchable, survey
 from shards.preview.texts import captions_of, find_texts, place, source
 from shards.reader import SIDES
-from shards.records import INSTRUCTIONS
+from shards.records import INSTRUCTIONS, SPLITS
 
 NAME = "preview.html"  # beside the manifest, unless another place is given
 
@@ -80,7 +80,7 @@ def _contents(release: Manifest, seen: Survey, gallery: Gallery) -> dict[str, An
         "pairs": sum(task.count for task in tasks),
         "pairs_of": {task.name: task.count for task in tasks},
         "tasks": tasks,
-        "splits": sorted({shard.split for shard in release.shards}),
+        "splits": [split for split in SPLITS if split in {shard.split for shard in release.shards}],
         "quotas": release.facts.get("quotas"),
         "funnel": draw_funnel(release.facts.get("funnel", [])),
         "charts": draw_distributions(seen),

@@ -9,7 +9,6 @@ from made_scores import hits, report
 from eval.promotion import PromotionRule
 from eval.verdict import (
     CHAMPION_FILE,
-    Split,
     Trial,
     Verdict,
     judge,
@@ -21,7 +20,7 @@ from eval.verdict import (
 )
 from infra.errors import UsageError
 from infra.store import Store
-from shards.split import is_held_out
+from shards.split import Split
 
 RULE = PromotionRule()
 SPLIT = Split(seed=1, val_share=0.3)
@@ -51,7 +50,7 @@ def first(lake: Store) -> Verdict:
 def test_a_champion_that_may_have_seen_the_held_out_videos_is_noted(first: Verdict) -> None:
     again = judge(trial("r2", "m2"), WEAK, (first, WEAK), RULE)
     assert again.champion
-    seen = sum(not is_held_out(f"v{number}", 0.3, 1) for number in range(100))
+    seen = sum(SPLIT.of(f"v{number}") != "val" for number in range(100))
     assert again.champion.videos_maybe_trained_on == seen
     assert 0 < seen < 100
     assert f"{seen} of the 100 held-out videos" in again.notes[0]

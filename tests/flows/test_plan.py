@@ -156,6 +156,7 @@ def test_pairs_follow_the_quotas() -> None:
 
 
 def test_shards_are_counted_by_task_and_split() -> None:
-    layout = Layout(val_share=0.1, shard_bytes=10)
+    layout = Layout(val_share=0.1, test_share=0.0, shard_bytes=10)
     assert shard_count([clips(100.0, 101.0), clips(5.0, 0.0)], layout).replicates[:2].tolist() == [12, 12]
     assert shard_count([clips(100.0)], replace(layout, val_share=0.0)).point == 10
+    assert shard_count([clips(100.0)], replace(layout, test_share=0.2)).point == 1 + 2 + 7

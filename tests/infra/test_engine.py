@@ -1,21 +1,22 @@
 """The engine on real Ray: sums, resume, crashes, deadlines, groups, changes."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from toy_runs import as_tuple, open_run, run_all, run_chain
-from toy_stages import Batched, FirstOfLetter, HangingSplit, Join, Split, Unable, liar, write_sources
+from toy_stages import Batched, FirstOfLetter, HangingSplit, Join, Pairing, Split, Unable, liar, write_sources
 
 from infra.errors import RunFailed, StaleLease
 from infra.pool import Pool
 from infra.released import recall, remember
-from infra.stage import Drop, Row, TableStage
+from infra.stage import Drop, Row, Stage, TableStage
 from infra.store import Store
 from infra.tables import chain_links
 from infra.worker import apply
+from shards.layout import Layout
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,29 @@ def test_what_was_released_is_not_given_up_for_what_comes_later(tmp_path: Path, 
         assert recall(run.tables, first, ["two"])["key"].to_pylist() == ["a-1"], "what is new in it"
         assert recall(run.tables, first, ["one", "two"])["key"].to_pylist() == ["a-1", "m-0", "m-1"]
         assert recall(run.tables, first, ["never published"]).num_rows == 0
+
+
+def test_a_table_made_before_another_release_heeds_where_that_put_things(tmp_path: Path, pool: Pool) -> None:
+    """All that was released comes out of the table anyway, but in other places: what tells rows apart is heeded."""
+    store = Store(str(tmp_path))
+    finer, whole = ([Pairing(), Layout(val_share=0, test_share=0, shard_bytes=n)] for n in (2, 100))
+
+    def places(stages: list[Stage], releases: Sequence[str], publish: str = "") -> list[Row]:
+        with open_run(tmp_path, stages, pool, releases=releases) as run:
+            run_all(run, stages)
+            if publish:
+                remember(run.tables, stages, releases, publish)
+            return run.tables.query("SELECT key, shard, position FROM out_layout ORDER BY key")
+
+    write_sources(store, dict.fromkeys("abcd", ""))
+    cut_fine = places(finer, [])
+    write_sources(store, dict.fromkeys("abc", ""))
+    published = places(whole, [], publish="one")
+    write_sources(store, dict.fromkeys("abcd", ""))
+    assert places(finer, []) == cut_fine, "nothing is released, nothing has changed"
+    again = places(finer, ["one"], publish="two")
+    assert [row for row in again if row["key"] != "d"] == published != cut_fine[:3]
+    assert places(finer, ["one", "two"]) == again
 
 
 def test_finished_work_is_not_redone(tmp_path: Path, pool: Pool) -> None:

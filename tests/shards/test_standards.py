@@ -202,7 +202,7 @@ def test_the_card_counts_and_tells_what_it_was_made_of() -> None:
     _, header, body = text.split("---\n", 2)
     assert yaml.safe_load(header)["size_categories"] == ["1K<n<10K"]
     assert yaml.safe_load(header)["license"] == "other"
-    assert "| T2V | 1,200 | 34 |\n| I2V | 5 | 0 |" in body
+    assert "| T2V | 1,200 | 34 | 0 |\n| I2V | 5 | 0 | 0 |" in body
     assert "1,239 pairs in 3 shards" in body
     assert "missing are 7 I2V, 2 V2V pairs" in body
     assert "| probe | 3,000 | 2,000 | 900 | 100 |" in body

@@ -1,24 +1,31 @@
 """A published release of made-up pairs, made with the functions of the stages and with nothing around them."""
 
 import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 from toy_release import draw_clip
 
 from infra.lease import hold_lease
 from infra.media.encode import encode_image, encode_video
+from infra.released import write_released
 from infra.stage import Row
 from infra.store import Store
 from infra.workspace import LakeWorkspace
 from shards.index import index_rows
 from shards.layout import Layout
-from shards.manifest import publish
+from shards.manifest import published
+from shards.publish import publish
 from shards.writer import FACTS, MEDIA, Pack
 
 FRAME = "stages/x/media/frame.jpg"
+
+# No places of pairs, with the columns that the layout is told of.
+NOTHING = pa.schema([*((name, pa.string()) for name in ("key", "parent", "task")), *Layout.schema]).empty_table()
 
 
 def pair_row(number: int, task: str = "TI2V") -> Row:
@@ -58,7 +65,7 @@ def release(
     store.write("stages/x/media/clip.mp4", encode_video(frames, fps=6, crf=12))
     by_key = {row["pair_id"]: row for row in rows}
     table = pa.Table.from_pylist([{"key": key, **row} for key, row in sorted(by_key.items())])
-    placed = [by_key[p["key"]] | p for p in layout.compute(table, table.slice(0, 0)) if isinstance(p, dict)]
+    placed = [by_key[p["key"]] | p for p in layout.compute(table, _released(store)) if isinstance(p, dict)]
     groups: dict[str, list[Row]] = {}
     for row in placed:
         groups.setdefault(row["shard"], []).append(row)
@@ -68,4 +75,16 @@ def release(
         db.register("placed", pa.Table.from_pylist(placed))
         db.execute("CREATE TABLE out_layout AS FROM placed")
         made = [row for row in packed if isinstance(row, dict)]
-        return f"{root}/{publish(store, lease, made, index_rows(db), {'recipe': {}}, before)}"
+        places = pa.Table.from_pylist(placed).select(NOTHING.column_names).cast(NOTHING.schema)
+
+        def remember(release_id: str) -> None:
+            write_released(store, layout, release_id, places)
+            before(release_id)
+
+        return f"{root}/{publish(store, lease, made, index_rows(db), {'recipe': {}}, remember)}"
+
+
+def _released(store: Store) -> pa.Table:
+    """The places of the pairs of all releases of a lake."""
+    names = [f"kept/released/layout-v{Layout.version}/{release_id}.parquet" for release_id in published(store)]
+    return pa.concat_tables([NOTHING, *(pq.read_table(io.BytesIO(store.read(name))) for name in names)])

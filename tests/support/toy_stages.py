@@ -192,6 +192,21 @@ class Join(RowStage):
 
 
 @dataclass(frozen=True)
+class Pairing(RowStage):
+    """Every row is a pair of its own video, one byte large."""
+
+    name: ClassVar[str] = "pairing"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = pa.schema(
+        [("task", pa.string()), ("video_id", pa.string()), ("sample_bytes", pa.int64())]
+    )
+
+    def open(self, workspace: Workspace) -> Work:
+        facts = {"task": "T2T", "sample_bytes": 1}
+        return each(lambda row: [{"key": row["key"], "parent": row["key"], "video_id": row["key"], **facts}])
+
+
+@dataclass(frozen=True)
 class Unable(RowStage):
     """Cannot load what it needs."""
 

@@ -50,6 +50,15 @@ def test_released_pairs_come_out_again_whatever_clips_are_new() -> None:
     assert {pair["key"] for pair in first} != {pair["key"] for pair in drawn_anew}
 
 
+def test_released_pairs_come_out_again_when_clips_go() -> None:
+    """Fewer clips have smaller quotas, but no shard is to lose a pair for that."""
+    first, _ = made(Pairs(), 80)
+    again, _ = made(Pairs(), 70, first)
+    left = {pair["key"] for pair in first if pair["parent"] < "c0070"}
+    assert {pair["key"] for pair in again} >= left
+    assert {pair["key"] for pair in made(Pairs(), 70)[0]} < left
+
+
 def test_pairs_follow_the_quotas_and_clips_are_accounted_for() -> None:
     pairs, over = made(Pairs(target_pairs=155), 60)
     assert Counter(pair["task"] for pair in pairs) == Counter(quotas(155, 60)) - Counter({"T2V": 28})
