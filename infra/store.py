@@ -11,7 +11,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -24,7 +23,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from infra import s3
 from infra.errors import EndpointDown, UsageError
-from infra.faults import PATIENCE_S, cannot_reach, failures, reach, writing
+from infra.faults import cannot_reach, failures, reach, writing
 
 # A long download may take as long as it likes; a silent server may not.
 _HTTP_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=30.0)
@@ -35,18 +34,19 @@ def is_external(source: str) -> bool:
     return "://" in source or Path(source).is_absolute()
 
 
-def _is_http(url: str) -> bool:
+def is_http(url: str) -> bool:
+    """Whether `url` is on a web server."""
     return url.startswith(("http://", "https://"))
 
 
-def _options(url: str) -> dict[str, Any]:
+def source_options(url: str) -> dict[str, Any]:
     """What fsspec is to be told about the file system of `url`."""
     if s3.is_s3(url):
         return s3.SOURCE_OPTIONS
-    return {"client_kwargs": {"timeout": _HTTP_TIMEOUT}} if _is_http(url) else {}
+    return {"client_kwargs": {"timeout": _HTTP_TIMEOUT}} if is_http(url) else {}
 
 
-def _file_system(url: str, options: dict[str, Any]) -> tuple[fsspec.AbstractFileSystem, str]:
+def file_system(url: str, options: dict[str, Any]) -> tuple[fsspec.AbstractFileSystem, str]:
     """The file system that `url` is on, and its path there; raises UsageError when there is none for such URLs."""
     try:
         fs, path = fsspec.core.url_to_fs(url, **options)
@@ -62,7 +62,7 @@ def open_source(url: str) -> Iterator[BinaryIO]:
 
     Raises EndpointDown when the server stays away or is lost on the way, FileNotFoundError.
     """
-    fs, path = _file_system(url, _options(url))
+    fs, path = file_system(url, source_options(url))
     with reach(url, partial(fs.open, path, "rb")) as file:
         try:
             yield file
@@ -81,62 +81,10 @@ def read_source(url: str) -> bytes:
 
 
 def _read_once(url: str) -> bytes:
-    fs, path = _file_system(url, _options(url))
+    fs, path = file_system(url, source_options(url))
     with fs.open(path, "rb") as file:
         data: bytes = file.read()
         return data
-
-
-@dataclass(frozen=True)
-class FileFacts:
-    """One listed file; `stamp` changes when its content may have."""
-
-    url: str
-    size_bytes: int
-    stamp: str
-
-
-def find_files(pattern: str, patience_s: float = PATIENCE_S) -> list[FileFacts]:
-    """The files below a folder, or those that a path or a glob names, sorted by URL.
-
-    A folder on a web server ends with a slash. A server that does not answer is tried again for
-    `patience_s`; raises EndpointDown when it stays away.
-    """
-    fs, base = _file_system(pattern, _options(pattern))
-    if isinstance(fs, LocalFileSystem):
-        base = str(Path(os.path.normpath(base)))
-    found = reach(pattern, partial(_find_once, fs, base), patience_s)
-    is_local = isinstance(fs, LocalFileSystem)
-    return [
-        FileFacts(path if is_local else fs.unstrip_protocol(path), int(info["size"] or 0), _stamp(info))
-        for path, info in sorted(found.items())
-    ]
-
-
-def _find_once(fs: fsspec.AbstractFileSystem, base: str) -> dict[str, dict[str, Any]]:
-    """Files and what is known about them; `fs` is never asked about a file through a listing cache."""
-    fs.invalidate_cache()
-    if not _is_web_folder(base):
-        try:
-            info = fs.info(base)  # before globbing: a name may hold brackets
-        except FileNotFoundError as error:
-            if cannot_reach(error):
-                raise
-            return {path: info for path, info in fs.glob(base, detail=True).items() if info["type"] == "file"}
-        if info["type"] != "directory":
-            return {base: info}
-    below: dict[str, dict[str, Any]] = fs.find(base, detail=True)
-    return below
-
-
-def _is_web_folder(url: str) -> bool:
-    """Whether `url` is to be taken for a folder of a web server, which says of every page that it is a file."""
-    return _is_http(url) and url.endswith("/")
-
-
-def _stamp(info: dict[str, Any]) -> str:
-    names = ("mtime", "ETag", "etag", "LastModified", "Last-Modified", "updated")
-    return next((str(info[name]) for name in names if info.get(name)), "")
 
 
 class Store:
@@ -148,7 +96,7 @@ class Store:
         Raises UsageError when what such URLs need is not installed. Methods that read raise RunFailed when an
         object store refuses.
         """
-        self.fs, base = _file_system(root, s3.LAKE_OPTIONS if s3.is_s3(root) else _options(root))
+        self.fs, base = file_system(root, s3.LAKE_OPTIONS if s3.is_s3(root) else source_options(root))
         self.is_local = isinstance(self.fs, LocalFileSystem)
         self.root = str(Path(base).resolve()) if self.is_local else base.rstrip("/")
 

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from infra.errors import EndpointDown, UsageError
 from infra.faults import PATIENCE_S
+from infra.listing import FileFacts, find_files
 from infra.stage import Drop, Fault, Outcome
-from infra.store import FileFacts, find_files, is_external, read_source
+from infra.store import is_external, read_source
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".flv", ".wmv"}

@@ -18,8 +18,9 @@ from infra.errors import LakeBusy, RowError, RunFailed, StaleLease
 from infra.faults import cannot_reach
 from infra.lake import requeue
 from infra.lease import Lease, hold_lease
+from infra.listing import find_files
 from infra.stage import Fault, Outcome
-from infra.store import Store, find_files, open_source
+from infra.store import Store, open_source
 from infra.tables import (
     Link,
     Tables,

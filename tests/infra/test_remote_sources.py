@@ -10,8 +10,9 @@ from toy_stages import Fetch, write_sources
 
 from infra.errors import EndpointDown
 from infra.lake import requeue
+from infra.listing import find_files
 from infra.pool import Pool
-from infra.store import Store, find_files, open_source, read_source
+from infra.store import Store, open_source, read_source
 from infra.tables import chain_links
 
 

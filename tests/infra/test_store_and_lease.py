@@ -14,7 +14,8 @@ import pytest
 
 from infra.errors import LakeBusy, StaleLease
 from infra.lease import Lease, hold_lease
-from infra.store import Store, find_files
+from infra.listing import find_files
+from infra.store import Store
 from infra.workspace import LakeWorkspace
 
 
