@@ -23,6 +23,7 @@ from shards.records import CAPTION_KINDS
 
 INDEX: Final = "index.parquet"
 ROW_GROUP: Final = 8192  # rows; some 20 MB with captions
+ROWS_AT_ONCE: Final = 200_000  # asked of the lake; some 300 MB
 
 # What filters judged the target's clip by, under the names that `uvr dropped` shows.
 SCORES: Final = (
@@ -110,11 +111,33 @@ def _expression(column: Column) -> str:
 
 
 def index_rows(db: duckdb.DuckDBPyConnection, view: str = "out_layout") -> pa.RecordBatchReader:
-    """The rows of the index, in its order, streamed from a view of a lake (infra.tables): placed pairs."""
+    """The rows of the index, in its order, streamed from a view of a lake (infra.tables): placed pairs.
+
+    They are asked for some shards at a time: to sort a million rows with all their texts at once takes gigabytes.
+    """
     columns = index_columns(db.sql(f"SELECT * FROM {view} LIMIT 0").columns)
     chosen = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
-    found = db.cursor().sql(f"SELECT {chosen} FROM {view} ORDER BY shard_name, {view}.position")
-    return found.to_arrow_reader(ROW_GROUP)
+    asked = f"SELECT {chosen} FROM {view} WHERE shard_name BETWEEN $1 AND $2 ORDER BY shard_name, {view}.position"
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        sizes = db.cursor().sql(f"SELECT shard_name, count(*) FROM {view} GROUP BY ALL ORDER BY ALL").fetchall()
+        for first, last in _together(sizes):
+            yield from db.cursor().sql(asked, params=[first, last]).to_arrow_reader(ROW_GROUP)
+
+    schema = db.sql(f"SELECT {chosen} FROM {view} LIMIT 0").to_arrow_table().schema
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _together(shards: Iterable[tuple[str, int]]) -> Iterator[tuple[str, str]]:
+    """The first and the last of shards, given by name and size in order, that are asked for at once."""
+    first, last, rows = "", "", 0
+    for name, size in shards:
+        if first and rows + size > ROWS_AT_ONCE:
+            yield first, last
+            first, rows = "", 0
+        first, last, rows = first or name, name, rows + size
+    if first:
+        yield first, last
 
 
 def write_index(rows: pa.RecordBatchReader, path: Path) -> tuple[str, ...]:
