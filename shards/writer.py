@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, NamedTuple
 
@@ -119,27 +120,39 @@ def write_tar(file: IO[bytes], samples: Iterable[dict[str, Any]]) -> Written:
 
     Its bytes depend on nothing but the samples, and are those that the webdataset package would write.
     """
-    through = _Measured(file)
-    with tarfile.TarFile(fileobj=through, mode="w", format=tarfile.USTAR_FORMAT, copybufsize=_PIECE) as tar:
-        for members in samples:
-            for extension in sorted(members.keys() - {"__key__"}):
-                entry = tarfile.TarInfo(f"{members['__key__']}.{extension}")  # its time and owner are zero
-                entry.size, entry.mode = len(members[extension]), 0o444
-                tar.addfile(entry, io.BytesIO(members[extension]))
-    return Written(through.tell(), through.digest.hexdigest())
+    with ThreadPoolExecutor(1) as beside:
+        through = _Measured(file, beside)
+        with (
+            io.BufferedWriter(through, _PIECE) as pieces,
+            tarfile.TarFile(fileobj=pieces, mode="w", format=tarfile.USTAR_FORMAT, copybufsize=_PIECE) as tar,
+        ):
+            for members in samples:
+                for extension in sorted(members.keys() - {"__key__"}):
+                    entry = tarfile.TarInfo(f"{members['__key__']}.{extension}")  # its time and owner are zero
+                    entry.size, entry.mode = len(members[extension]), 0o444
+                    tar.addfile(entry, io.BytesIO(members[extension]))
+    return Written(through.size, through.digest.hexdigest())
 
 
 class _Measured(io.RawIOBase):
-    """Passes on to a file what is written; hashes and counts it."""
+    """Passes on to a file what is written; counts it, and hashes it beside that."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], beside: Executor) -> None:
         self.digest = hashlib.sha256()
-        self._file, self._size = file, 0
+        self.size = 0
+        self._file, self._beside = file, beside
+        self._hashed: Future[None] | None = None
+
+    def writable(self) -> bool:
+        return True
 
     def write(self, data: Any) -> int:
-        self.digest.update(data)
-        self._size += len(data)
-        return self._file.write(data)
+        if self._hashed:
+            self._hashed.result()  # no more than one piece waits
+        piece = bytes(data)  # what is handed in is overwritten by the next
+        self._hashed = self._beside.submit(self.digest.update, piece)
+        self.size += len(piece)
+        return self._file.write(piece)
 
     def tell(self) -> int:
-        return self._size
+        return self.size

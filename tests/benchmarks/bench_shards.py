@@ -40,6 +40,7 @@ from shards.writer import FACTS, MEDIA, Pack
 
 CLIP_BYTES, FRAME_BYTES = (200_000, 800_000), (30_000, 90_000)  # from, to
 SHARD_BYTES = 128_000_000
+WINDOW = 512  # pairs; the other reader shuffles within a chunk, which is half as much
 TASK = "TI2V"  # text and image to video
 
 
@@ -112,7 +113,7 @@ def read_stream(manifest: Manifest, cache: Path) -> int:
     """All pairs, shuffled, as training reads them; the bytes of their media."""
     bad, total = BadSamples(), 0
     with ThreadPoolExecutor(3) as pool:
-        order = Order(manifest.shards, 1, 0, 2048)
+        order = Order(manifest.shards, 1, 0, WINDOW)
         stream = PairStream(Samples(manifest, ShardCache(cache, 0)), order, lambda pair: pair, pool, bad)
         for pair in stream:
             total += len(pair.query.image or b"") + len(pair.target.video or b"")

@@ -1,4 +1,4 @@
-"""The demo as a newcomer runs it: a model that finds held-out clips from their captions."""
+"""The demo as a newcomer runs it, with half its videos: a model that finds held-out clips from their captions."""
 
 import json
 import os
@@ -19,25 +19,25 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # the longest of all
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("demo")
     environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect")}
-    command = [sys.executable, "-m", "flows.cli", "demo", "--out", str(folder / "out")]
+    command = [sys.executable, "-m", "flows.cli", "demo", "--out", str(folder / "out"), "--videos", "300"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "out", done.stdout
 
 
-def test_text_finds_video_ten_times_better_than_chance(demo: tuple[Path, str]) -> None:
+def test_text_finds_video_five_times_better_than_chance(demo: tuple[Path, str]) -> None:
     scores = json.loads((demo[0] / "model" / "eval" / "heldout.json").read_text())
     tasks = {task["task"]: task for task in scores["tasks"]}
     assert set(tasks) <= set(TASKS)
-    assert tasks["T2V"]["queries"] >= 50
-    assert tasks["T2V"]["R@1"] >= 10 * tasks["T2V"]["chance R@1"]
+    assert tasks["T2V"]["queries"] >= 30
+    assert tasks["T2V"]["R@1"] >= 5 * tasks["T2V"]["chance R@1"]
 
 
 def test_of_films_that_all_differ_none_is_taken_for_a_copy(demo: tuple[Path, str]) -> None:
     """Shapes on plain grounds are as alike as films get."""
     with open_tables(str(demo[0] / "lake")) as tables:
         [clips] = tables.query("SELECT count(*) AS clips FROM in_perceptual")
-        assert clips["clips"] >= 700
+        assert clips["clips"] >= 350
         assert dropped(tables, "perceptual") == []
 
 

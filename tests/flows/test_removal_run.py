@@ -57,7 +57,6 @@ def test_a_lake_grows_and_a_video_is_removed(tmp_path: Path) -> None:
     assert (first.parents, second.parents) == ((), (first.release_id,))
     stayed = {shard.name for shard in second.shards if shard.home}
     assert stayed == {shard.name for shard in first.shards}, "of earlier videos no pair is written again"
-    assert lake.run(8) == second
 
     index = pq.read_table(second.index()).to_pylist()
     video = next(row["video_id"] for row in index if row["shard"] in stayed and row["split"] == "train")
