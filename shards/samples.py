@@ -46,11 +46,10 @@ class Samples:
             raise RowError("corrupt_sample", str(error)) from error
 
     def expect(self, shard: Shard) -> None:
-        """Fetch a shard that is soon to be read, and have the disk read it in one go: its samples come in any order."""
+        """Fetch and open a shard that is soon to be read."""
         self._cache.local(self._manifest.path(shard), shard)  # before the lock: others go on reading meanwhile
         with self._lock:
-            tar = self._opened(shard)
-        tar.expect()
+            self._opened(shard)
 
     def _open(self, shard: Shard) -> _Tar:
         path = self._manifest.path(shard)
@@ -71,13 +70,10 @@ class _Tar:
     """A tar on this machine's disk, and where its samples' members lie."""
 
     def __init__(self, local: Path, path: str) -> None:
-        self._samples = _scan(local, path)
         self._file = os.open(local, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)  # when the last thread has read
-
-    def expect(self) -> None:
-        """Tell the system that all of it is about to be read."""
-        os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_WILLNEED)
+        os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_WILLNEED)  # in one go: samples are asked for in any order
+        self._samples = _scan(local, path)
 
     def members(self, position: int, where: str) -> dict[str, bytes]:
         """The bytes of a sample's members by extension; raises ReleaseCorrupt naming `where`."""
