@@ -66,11 +66,6 @@ class Prints:
         return np.repeat(np.arange(len(self), dtype=np.uint32), np.diff(self.starts))
 
 
-def codes(names: pa.ChunkedArray) -> NDArray[np.int64]:
-    """A number for every different name."""
-    return np.asarray(names.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False), np.int64)
-
-
 def _offsets(chunk: pa.Array) -> NDArray[np.int64]:
     wide = pa.types.is_large_binary(chunk.type)
     offsets = np.frombuffer(chunk.buffers()[1], np.int64 if wide else np.int32)

@@ -59,13 +59,9 @@ def make_rows(workspace: LakeWorkspace, total: int) -> Iterator[Row]:
         ids = {"pair_id": pair_id, "task": TASK, "video_id": f"v{number}", "query_id": f"q{number}"}
         row = dict.fromkeys((*FACTS, *MEDIA)) | ids | paths | {"target_id": f"t{number}", "query_text": "words " * 40}
         row |= {"negatives": [], "negative_cosines": []}
-        yield row | {"bytes": sum(map(len, media.values()))}
-        written, number = written + row_bytes(media), number + 1
-
-
-def row_bytes(media: dict[str, bytes]) -> int:
-    """Bytes of a pair's media."""
-    return sum(map(len, media.values()))
+        size = sum(map(len, media.values()))
+        yield row | {"bytes": size}
+        written, number = written + size, number + 1
 
 
 def groups_of(rows: list[Row]) -> Iterator[Row]:
