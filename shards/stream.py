@@ -20,7 +20,7 @@ from shards.samples import Samples
 
 T = TypeVar("T")
 
-AHEAD = 16  # pairs under way before they are asked for
+AHEAD = 16  # pairs under way before they are asked for, if nothing else is said
 TOGETHER = 4  # pairs that a thread is given at once: handing over takes as long as reading a small one
 
 
@@ -41,10 +41,16 @@ class PairStream(Generic[T]):
     """What `prepare` makes of the pairs of an order, one by one."""
 
     def __init__(
-        self, samples: Samples, order: Order, prepare: Callable[[Pair], T], pool: Executor, bad: BadSamples
+        self,
+        samples: Samples,
+        order: Order,
+        prepare: Callable[[Pair], T],
+        pool: Executor,
+        bad: BadSamples,
+        ahead: int = AHEAD,
     ) -> None:
         """`prepare` runs in the threads of `pool`; a pair for which it raises RowError is left out and counted."""
-        self.order, self.bad = order, bad
+        self.order, self.bad, self._ahead = order, bad, ahead
         self._samples, self._prepare, self._pool = samples, prepare, pool
         self._taken = 0
 
@@ -64,7 +70,7 @@ class PairStream(Generic[T]):
         places = self._places()
         while some := list(islice(places, TOGETHER)):
             under_way.append(self._pool.submit(self._try, some))
-            if len(under_way) * TOGETHER > AHEAD:
+            if len(under_way) * TOGETHER > self._ahead:
                 yield from self._settle(under_way.popleft())
         while under_way:
             yield from self._settle(under_way.popleft())

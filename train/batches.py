@@ -1,143 +1,205 @@
 """Task-homogeneous training batches from the shards of a release, in an order that a seed decides.
 
-Which task every step of an epoch serves, the order of its shards and the shuffle inside are functions
-of (seed, epoch) alone: not of the cache, of threads, or of where an earlier run was killed.
+Which pairs a task's next step takes is a function of (seed, passes over the task so far) alone: not of the cache,
+of threads, of which tasks came between, or of where an earlier run was killed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from infra.errors import RowError
 from shards.cache import ShardCache
 from shards.files import Shard
 from shards.manifest import Manifest
 from shards.order import Order
-from shards.records import INSTRUCTIONS, Pair
+from shards.places import PairPlaces
+from shards.records import HARD_NEGATIVE_TASKS, INSTRUCTIONS, Pair
 from shards.samples import Samples
 from shards.stream import BadSamples, PairStream
 from train.inputs import InputBuilder, Prepared
 from train.pixels import PatchCache
 from train.settings import BatchSettings
 
-THREADS = 3  # that decode and resize media, or fetch shards
+@dataclass(frozen=True)
+class PreparedTarget:
+    """A target that is ready to be batched."""
+
+    target_id: str
+    target: Prepared
 
 
 @dataclass(frozen=True)
 class PreparedPair:
-    """A positive pair ready to be batched."""
+    """A positive pair ready to be batched, with its hard negatives."""
 
     pair_id: str
     query_id: str
     target_id: str
     query: Prepared
     target: Prepared
+    negatives: tuple[PreparedTarget, ...] = ()
+    bad_negatives: tuple[RowError, ...] = ()  # of samples that could not be used
 
     @property
     def token_bytes(self) -> int:
         """Memory of the pair besides its pixels."""
-        return sum(side.ids.nbytes + side.positions.nbytes for side in (self.query, self.target))
+        sides = (self.query, self.target, *(negative.target for negative in self.negatives))
+        return sum(side.ids.nbytes + side.positions.nbytes for side in sides)
 
 
 @dataclass(frozen=True)
 class TrainBatch:
-    """One step's pairs, all of one task."""
+    """This rank's pairs of one step, all of one task; none when all of them were bad."""
 
     task: str
     pairs: tuple[PreparedPair, ...]
 
 
-def steps_of_epoch(pairs_by_task: Mapping[str, int], size: int, seed: int, epoch: int) -> list[str]:
-    """The task of every step of an epoch: each task as often as it has whole batches, in an order by seed.
-
-    A task with fewer pairs than a batch gets one step with what it has; one with a single pair gets
-    none, since a batch of one pair has no negatives and teaches nothing.
-    """
-    steps = [
-        task for task, pairs in sorted(pairs_by_task.items()) for _ in range(max(pairs // size, 1 if pairs > 1 else 0))
-    ]
-    return [steps[i] for i in np.random.default_rng([seed, epoch]).permutation(len(steps))]
-
-
 class TrainingBatches:
     """The batches of a release's training split; what was prepared once is kept while there is room."""
 
-    def __init__(self, manifest: Manifest, inputs: InputBuilder, settings: BatchSettings, seed: int) -> None:
-        self.settings = settings
-        self.seed = seed
+    def __init__(
+        self,
+        manifest: Manifest,
+        inputs: InputBuilder,
+        settings: BatchSettings,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        """`rank` of `ranks` takes its part of every batch. Raises ReleaseCorrupt when the index cannot be read."""
+        self.settings, self.seed, self.rank, self.ranks = settings, seed, rank, ranks
         self.bad = BadSamples()
         self._shards: dict[str, tuple[Shard, ...]] = {}
         for shard in manifest.shards:
-            if shard.split == "train":
+            if shard.split == "train" and (not settings.tasks or shard.task in settings.tasks):
                 self._shards[shard.task] = (*self._shards.get(shard.task, ()), shard)
         cache = ShardCache(Path(settings.shard_cache).expanduser(), settings.shard_cache_bytes)
         self._samples = Samples(manifest, cache)
+        asking = [s for task, shards in self._shards.items() for s in shards if task in HARD_NEGATIVE_TASKS]
+        self._places = PairPlaces(manifest, asking if settings.hard_negatives else [])
         self._inputs = inputs
         self._cache = PatchCache(settings.cache_bytes)
         self._kept: dict[str, PreparedPair] = {}
-        self._pool = ThreadPoolExecutor(THREADS)
+        self._pool = ThreadPoolExecutor(settings.readers)
+        self.tasks = {task: self._task(task) for task in self.batches}
 
     @property
     def pairs_by_task(self) -> dict[str, int]:
         """Training pairs of each task."""
         return {task: sum(shard.samples for shard in shards) for task, shards in sorted(self._shards.items())}
 
-    def steps(self, epoch: int) -> list[str]:
-        """The task of every step of `epoch` (see `steps_of_epoch`)."""
-        return steps_of_epoch(self.pairs_by_task, self.settings.size, self.seed, epoch)
+    @property
+    def batches(self) -> dict[str, int]:
+        """Steps that one pass over each task takes.
 
-    def epoch(self, epoch: int) -> EpochBatches:
-        """The batches of one epoch, from its beginning."""
-        streams = {}
-        for task, shards in self._shards.items():
-            order = Order(shards, self.seed, epoch, self.settings.shuffle_pairs)
-            streams[task] = PairStream(self._samples, order, self._prepare, self._pool, self.bad)
-        return EpochBatches(streams, self.steps(epoch), self.settings.size)
+        A task with fewer pairs than a batch has one step with what it has. One with a single pair, or without one
+        for every rank, is left out: a batch of one pair has no negatives and teaches nothing.
+        """
+        enough = {task: pairs for task, pairs in self.pairs_by_task.items() if pairs >= max(2, self.ranks)}
+        return {task: pairs // self.ranks // self.size(task) for task, pairs in enough.items()}
+
+    def size(self, task: str) -> int:
+        """Pairs that this rank takes of a batch: its equal part, and no more than it has."""
+        return min(max(1, self.settings.size_of(task) // self.ranks), self.pairs_by_task[task] // self.ranks)
+
+    def serve(self, tasks: Iterable[str]) -> Iterator[TrainBatch]:
+        """The next batch of each of `tasks`, in turn. Raises ReleaseCorrupt when a shard is missing, EndpointDown."""
+        for task in tasks:
+            pairs = self.tasks[task].take()
+            for error in (error for pair in pairs for error in pair.bad_negatives):
+                self.bad.add(error)
+            yield TrainBatch(task, tuple(pairs))
+
+    def probes(self, task: str, epoch: int, number: int) -> Iterator[Pair]:
+        """This rank's part of `number` pairs of a task drawn by seed and epoch, or of all if there are fewer."""
+        wanted = min(number, self.pairs_by_task[task]) // self.ranks
+        order = Order(self._shards[task], self.seed + 1, epoch, number, self.rank, self.ranks)
+        yield from islice(PairStream(self._samples, order, lambda pair: pair, self._pool, self.bad), wanted)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where this rank stands, after the batch it gave last."""
+        return {task: batches.state_dict() for task, batches in self.tasks.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the same rank of the same run stood; raises UsageError for the state of another one."""
+        for task, batches in self.tasks.items():
+            batches.load_state_dict(state[task])
+
+    def _task(self, task: str) -> TaskBatches:
+        order = Order(self._shards[task], self.seed, 0, self.settings.shuffle_pairs, self.rank, self.ranks)
+        size = self.size(task)
+        ahead = 2 * size  # while one batch is trained on, the next is made ready
+        return TaskBatches(
+            order, lambda order: PairStream(self._samples, order, self._prepare, self._pool, self.bad, ahead), size
+        )
 
     def _prepare(self, pair: Pair) -> PreparedPair:
         kept = self._kept.get(pair.pair_id)
         if kept is None:
             query = self._inputs.prepare(pair.query, INSTRUCTIONS[pair.task], self._cache)
             target = self._inputs.prepare(pair.target, "", self._cache)
-            kept = PreparedPair(pair.pair_id, pair.query_id, pair.target_id, query, target)
+            kept = PreparedPair(
+                pair.pair_id, pair.query_id, pair.target_id, query, target, *self._negatives(pair.negatives)
+            )
             if self._cache.reserve(kept.token_bytes):
                 self._kept[pair.pair_id] = kept
         return kept
 
+    def _negatives(self, names: Sequence[str]) -> tuple[tuple[PreparedTarget, ...], tuple[RowError, ...]]:
+        """The targets of the pairs of these names; a damaged one costs the query a negative and is told."""
+        targets, errors = list[PreparedTarget](), list[RowError]()
+        for place in filter(None, map(self._places.find, names)):
+            try:
+                pair = self._samples.read(*place)
+                targets.append(PreparedTarget(pair.target_id, self._inputs.prepare(pair.target, "", self._cache)))
+            except RowError as error:
+                errors.append(error)
+        return tuple(targets), tuple(errors)
 
-class EpochBatches:
-    """The batches of one epoch, in order; left between two of them, it can be gone on with in another process."""
 
-    def __init__(self, streams: Mapping[str, PairStream[PreparedPair]], steps: Sequence[str], size: int) -> None:
-        self._streams, self._steps, self._size = streams, steps, size
-        self._step = 0
+class TaskBatches:
+    """The batches of one task, pass after pass over its pairs, each pass shuffled anew.
+
+    What a pass has over whole batches is left out of it, so that no batch holds a pair twice. Where samples are bad,
+    the last batches of a pass are short, or empty.
+    """
+
+    def __init__(self, order: Order, stream: Callable[[Order], PairStream[PreparedPair]], size: int) -> None:
+        """`stream` reads an order of the task's pairs; `order` is that of the first pass."""
+        self._order, self._open, self._size = order, stream, size
+        self._whole = len(order) // size
+        self._begin(0)
+
+    @property
+    def position(self) -> float:
+        """Passes over the pairs so far, the one under way in part."""
+        return self.passes + self._batch / self._whole
+
+    def take(self) -> list[PreparedPair]:
+        """The pairs of the next batch."""
+        if self._batch == self._whole:
+            self._begin(self.passes + 1)
+        self._batch += 1
+        return list(islice(self._pairs, self._size))
 
     def state_dict(self) -> dict[str, Any]:
         """Where it stands, after the batch it gave last."""
-        streams = {task: stream.state_dict() for task, stream in self._streams.items()}
-        return {"step": self._step, "streams": streams}
+        return {"passes": self.passes, "batch": self._batch, "stream": self._stream.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the same epoch of the same run stood; raises UsageError for the state of another one."""
-        for task, stream in self._streams.items():
-            stream.load_state_dict(state["streams"][task])
-        self._step = state["step"]
+        """Go on where the same batches stood; raises UsageError for the state of others."""
+        self._begin(state["passes"])
+        self._batch = state["batch"]
+        self._stream.load_state_dict(state["stream"])
 
-    def __iter__(self) -> Iterator[TrainBatch]:
-        """The batches from where it stands. A task whose samples were bad has fewer pairs for its last ones.
-
-        Raises ReleaseCorrupt when a shard is missing, EndpointDown.
-        """
-        pairs = {task: iter(stream) for task, stream in self._streams.items()}
-        while self._step < len(self._steps):
-            task = self._steps[self._step]
-            batch = TrainBatch(task, tuple(islice(pairs[task], self._size)))
-            self._step += 1
-            if len(batch.pairs) > 1:  # one pair has no negatives
-                yield batch
+    def _begin(self, passes: int) -> None:
+        self.passes, self._batch = passes, 0  # finished passes; batches given of this one
+        self._stream = self._open(replace(self._order, epoch=passes))
+        self._pairs = iter(self._stream)

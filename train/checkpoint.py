@@ -6,88 +6,107 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.optim import Optimizer
+from torch import Tensor
 
 from infra.errors import UsageError
+from infra.faults import writing
+from train.curriculum import EpochPlan
 from train.gve import Gve
 
 STATE_FILE = "training_state.pt"
 
 
 @dataclass(frozen=True)
+class Progress:
+    """Where a run stands between two steps."""
+
+    epoch: int  # that is under way, or that is next
+    step: int  # done, in all epochs
+    plan: EpochPlan | None = None  # of the epoch under way; None between two epochs
+    readers: tuple[dict[str, Any], ...] = ()  # by rank, where its batches stand
+
+
+@dataclass(frozen=True)
 class Checkpoint:
-    """Where a run stands after a whole number of epochs."""
+    """Where a run stood, and what it had learnt: what is not trained is not in it."""
 
-    path: Path
-    epoch: int  # epochs done
-    step: int  # optimizer steps done
+    progress: Progress
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Any]
 
 
-def save_checkpoint(
-    folder: Path, epoch: int, step: int, gve: Gve, optimizer: Optimizer, identity: dict[str, Any]
-) -> None:
-    """Write model, optimizer and position under `folder` as one, then delete the checkpoint before it.
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, identity: dict[str, Any], keep: int) -> None:
+    """Write a checkpoint under `folder`, whole or not at all, then delete all but the newest `keep`.
 
-    `identity` says what is trained on what; only a run of the same identity resumes from here.
+    `identity` says what is trained on what; only a run of the same identity resumes from here. Raises DiskFull.
     """
-    path = folder / f"epoch-{epoch:04d}"
-    with whole_folder(path) as partial:
-        gve.save(partial)
-        state = {"epoch": epoch, "step": step, "identity": identity, "optimizer": optimizer.state_dict()}
+    progress = checkpoint.progress
+    state = {
+        "identity": identity,
+        "epoch": progress.epoch,
+        "step": progress.step,
+        "plan": asdict(progress.plan) if progress.plan else None,
+        "readers": list(progress.readers),
+        "weights": checkpoint.weights,
+        "optimizer": checkpoint.optimizer,
+    }
+    with writing(str(folder)), whole_folder(folder / f"step-{progress.step:08d}") as partial:
         torch.save(state, partial / STATE_FILE)
-    for older in _finished(folder):
-        if older != path:
-            shutil.rmtree(older)
+    for older in _finished(folder)[:-keep]:
+        shutil.rmtree(older)
 
 
 def last_checkpoint(folder: Path, identity: dict[str, Any]) -> Checkpoint | None:
-    """The newest whole checkpoint under `folder`, if there is one.
+    """The newest whole checkpoint under `folder`, on the CPU, if there is one.
 
-    Raises UsageError when it belongs to a run with other settings or another release.
+    Raises UsageError when it belongs to a run with other settings, another release or other ranks.
     """
     finished = _finished(folder)
     if not finished:
         return None
-    state = _state(finished[-1])
+    state = torch.load(finished[-1] / STATE_FILE, weights_only=True, map_location="cpu")
     if state["identity"] != identity:
+        other = ", ".join(sorted(name for name in identity if state["identity"].get(name) != identity[name]))
         raise UsageError(
-            f"{folder.parent} holds a training run with other settings or another release; choose another folder"
+            f"{folder.parent} holds a training run with other settings or another release ({other}); "
+            "choose another folder"
         )
-    return Checkpoint(finished[-1], state["epoch"], state["step"])
-
-
-def restore_optimizer(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
-    """Give `optimizer`, made for the checkpoint's model, the state it had."""
-    optimizer.load_state_dict(_state(checkpoint.path)["optimizer"])
+    plan = EpochPlan(**state["plan"]) if state["plan"] else None
+    progress = Progress(state["epoch"], state["step"], plan, tuple(state["readers"]))
+    return Checkpoint(progress, state["weights"], state["optimizer"])
 
 
 def publish_model(gve: Gve, folder: Path) -> None:
     """Put the files of the finished model into `folder`, each whole or not at all, beside what it holds."""
-    with whole_folder(folder / "model") as made:
-        gve.save(made)
-    for file in sorted((folder / "model").iterdir()):
-        file.replace(folder / file.name)
-    (folder / "model").rmdir()
+    with writing(str(folder)):
+        with whole_folder(folder / "model") as made:
+            gve.save(made)
+        for file in sorted((folder / "model").iterdir()):
+            file.replace(folder / file.name)
+        (folder / "model").rmdir()
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder to write into that becomes `path` at the end, synced to disk, or never."""
+    """A folder to write into that becomes `path` at the end, synced to disk, or goes."""
     partial = path.with_name(f".partial-{path.name}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    yield partial
-    for file in partial.iterdir():
-        _sync(file)
-    _sync(partial)
-    shutil.rmtree(path, ignore_errors=True)
-    partial.rename(path)
-    _sync(path.parent)
+    try:
+        yield partial
+        for file in partial.iterdir():
+            _sync(file)
+        _sync(partial)
+        shutil.rmtree(path, ignore_errors=True)
+        partial.rename(path)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
@@ -99,9 +118,4 @@ def _sync(path: Path) -> None:
 
 
 def _finished(folder: Path) -> list[Path]:
-    return sorted(folder.glob("epoch-*"))
-
-
-def _state(path: Path) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(path / STATE_FILE, weights_only=True)
-    return state
+    return sorted(folder.glob("step-*"))

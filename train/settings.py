@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
+from infra.errors import UsageError
 from infra.recipe import Settings
+from shards.records import TASKS
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,50 @@ class TinySettings(Settings):
 class BatchSettings(Settings):
     """How batches are made."""
 
-    size: int = 32  # pairs in a batch; the paper's are 32 or 64 a GPU, at least 1024 over all (table 7)
+    size: int = 32  # pairs of a step, over all ranks; the paper's are 32 or 64 a GPU, at least 1024 in all (table 7)
+    sizes: dict[str, int] = field(default_factory=dict)  # of single tasks, over all ranks, as {T2I = 16}
+    tasks: tuple[str, ...] = ()  # that are trained on; empty: all that the release has
+    hard_negatives: bool = True  # those that the release names
     shuffle_pairs: int = 2048  # pairs of a task that are shuffled among themselves, from a few shards at once
+    readers: int = 3  # threads that decode and resize media, or fetch shards
     cache_bytes: int = 2**30  # inputs kept in memory, so that a clip is decoded once and not every epoch
     shard_cache: str = "~/.cache/uvr/shards"  # where copies of shards from an object store are kept
     shard_cache_bytes: int = 50_000_000_000
+
+    def __post_init__(self) -> None:
+        if unknown := ({*self.sizes, *self.tasks} - {*TASKS}):
+            raise UsageError(f"recipe: train.batches names tasks {sorted(unknown)}; there are {', '.join(TASKS)}")
+        if min([self.size, *self.sizes.values()]) < 2:
+            raise UsageError("recipe: a batch of train.batches has at least two pairs: one has no negatives")
+        if self.readers < 1:
+            raise UsageError("recipe: train.batches.readers is at least 1")
+
+    def size_of(self, task: str) -> int:
+        """Pairs of a step of `task`, over all ranks."""
+        return self.sizes.get(task, self.size)
+
+
+@dataclass(frozen=True)
+class CurriculumSettings(Settings):
+    """Which task each step serves (section 3.3; see `train.curriculum`)."""
+
+    schedule: Literal["pyramid", "uniform", "proportional", "reversed"] = "pyramid"
+    prober: str = ""  # checkpoint folder that scores for the first epoch; empty: the model as it starts
+    probes: int = 64  # N_p: pairs of each task that are scored at the start of an epoch
+    first_sigma: float = 0.1
+    last_sigma: float = 1.0
+    max_passes: float = 4.0  # over the pairs of one task in one epoch: P(k) does not ask how many there are
+
+    def __post_init__(self) -> None:
+        if self.max_passes < 1:
+            raise UsageError("recipe: train.curriculum.max_passes is at least 1, else an epoch has too few pairs")
+        if min(self.first_sigma, self.last_sigma) <= 0 or self.probes < 1:
+            raise UsageError("recipe: sigmas and probes of train.curriculum are above 0")
+
+    @property
+    def probing(self) -> bool:
+        """Whether the shares depend on how a prober scores."""
+        return self.schedule in ("pyramid", "reversed")
 
 
 # Inputs of the tiny model: a clip is 4 grids of at most 8 tokens.
@@ -75,12 +116,28 @@ class TrainSettings(Settings):
     weight_decay: float = 0.1  # on matrices only
     max_gradient_norm: float = 1.0
     temperature: float = 0.03
-    threads: int = 1  # torch's; the second core decodes
+    false_negative_margin: float = 0.1  # a negative whose cosine is so far above the positive's is taken for a positive
+    chunk_tokens: int = 0  # that are in memory with their gradients at once (GradCache); 0: a whole batch
+    bfloat16: bool = False  # compute in it; weights that are not trained are kept in it
+    checkpoint_activations: bool = False  # compute them again on the way back, which takes less memory
+    threads: int = 1  # torch's on a CPU; the second core decodes
+    rank_timeout_s: float = 1800.0  # how late a rank may be: it may have to fetch and decode its first shards
+    checkpoint_steps: int = 500  # between two checkpoints; there is one after every epoch as well
+    checkpoints_kept: int = 1
     batches: BatchSettings = field(default_factory=BatchSettings)
+    curriculum: CurriculumSettings = field(default_factory=CurriculumSettings)
     tiny: TinySettings = field(default_factory=TinySettings)
     tiny_inputs: InputSettings = TINY_INPUTS
 
+    def __post_init__(self) -> None:
+        if min(self.checkpoint_steps, self.checkpoints_kept) < 1:
+            raise UsageError("recipe: train.checkpoint_steps and train.checkpoints_kept are at least 1")
+
     def decisive(self) -> dict[str, Any]:
         """The settings that decide the weights: all but how the machine is used."""
-        batches = replace(self.batches, cache_bytes=0, shard_cache="", shard_cache_bytes=0)
-        return asdict(replace(self, threads=0, batches=batches))
+        batches = replace(self.batches, readers=1, cache_bytes=0, shard_cache="", shard_cache_bytes=0)
+        return {
+            name: value
+            for name, value in asdict(replace(self, batches=batches)).items()
+            if name not in ("threads", "rank_timeout_s", "checkpoint_steps", "checkpoints_kept")
+        }

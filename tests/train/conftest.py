@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from toy_release import toy_pairs, write_release
 
-from train.loop import torch_threads
+from train.threads import torch_threads
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,9 +22,10 @@ from train.captioner.model import Captioner
 from train.captioner.scenes import Scene
 from train.captioner.settings import CaptionerSettings
 from train.captioner.sights import ANSWERS, SIGHTS
-from train.loop import learning_rate, make_optimizer, torch_threads
+from train.optimizer import learning_rate, make_optimizer
 from train.pixels import Patches
 from train.progress import StepProgress
+from train.threads import torch_threads
 
 _TOKENIZER_SCENES = 400  # whose answers the tokenizer is learnt from
 _SEEN_AT_ONCE = 64  # pictures

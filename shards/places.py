@@ -1,0 +1,49 @@
+"""Where the pairs of a release lie, by their ids: how a sample that another one names is found."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shards.files import Shard
+from shards.index import read_index
+from shards.manifest import Manifest
+from shards.order import Place
+
+
+class PairPlaces:
+    """The places of the pairs of some shards; some 40 bytes a pair are kept."""
+
+    def __init__(self, manifest: Manifest, shards: Sequence[Shard]) -> None:
+        """Reads the release's index; raises ReleaseCorrupt when it is missing or damaged."""
+        self._shards = sorted(shards, key=lambda shard: shard.name)
+        self._ids = np.empty(0, dtype="S1")
+        self._at = np.empty((0, 2), dtype=np.int64)  # shard and position
+        if shards:
+            self._read(manifest.index(), [shard.name for shard in self._shards])
+
+    def find(self, pair_id: str) -> Place | None:
+        """Shard and position of a pair; None when it is in none of the shards."""
+        wanted = np.bytes_(pair_id.encode())
+        row = int(np.searchsorted(self._ids, wanted))
+        if row == len(self._ids) or self._ids[row] != wanted:
+            return None
+        shard, position = self._at[row].tolist()
+        return self._shards[shard], position
+
+    def _read(self, index: str, names: Collection[str]) -> None:
+        known = pa.array(names)
+        ids, places = [self._ids], [self._at]
+        for batch in read_index(index, ("shard", "position", "pair_id")):
+            shard = pc.index_in(batch["shard"], value_set=known)
+            kept = pa.RecordBatch.from_arrays(
+                [shard, batch["position"], batch["pair_id"]], ["shard", "position", "pair_id"]
+            ).filter(pc.is_valid(shard))
+            ids.append(np.array(kept["pair_id"].to_pylist(), dtype=np.bytes_))
+            places.append(np.stack([kept[name].to_numpy(zero_copy_only=False) for name in ("shard", "position")], 1))
+        joined = np.concatenate(ids)
+        order = np.argsort(joined, kind="stable")
+        self._ids, self._at = joined[order], np.concatenate(places)[order]
