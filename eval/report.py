@@ -10,6 +10,7 @@ from eval.promotion import TaskComparison
 from eval.verdict import Verdict
 from infra.store import Store
 
+SCORES_FILE = "heldout.json"
 SCORES_REPORT = "heldout.md"
 VERDICT_REPORT = "verdict.md"
 HEADER = (
@@ -39,8 +40,8 @@ def write_report(report: HeldOutReport, out_dir: str) -> tuple[str, str]:
     """Write `heldout.json` and `heldout.md` into `out_dir`; returns their paths."""
     store = Store(out_dir)
     store.write(SCORES_REPORT, to_markdown(report).encode())
-    store.write("heldout.json", to_json(report).encode())
-    return str(Path(out_dir) / "heldout.json"), str(Path(out_dir) / SCORES_REPORT)
+    store.write(SCORES_FILE, to_json(report).encode())
+    return str(Path(out_dir) / SCORES_FILE), str(Path(out_dir) / SCORES_REPORT)
 
 
 def verdict_to_markdown(verdict: Verdict) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated, Literal, Optional
 
 import typer
@@ -142,11 +143,30 @@ def train(
     out: Annotated[str, typer.Option(help="Folder for checkpoints, log and curves.")],
     recipe: RecipeFile = None,
     set_: Sets = None,
+    workers: Annotated[int, typer.Option(help="Ray workers that train together; 0: this process.", min=0)] = 0,
 ) -> None:
-    """Train GVE on a release."""
+    """Train GVE on a release: in this process, in those that torchrun started, or in Ray workers."""
     from flows import commands
 
-    commands.train(release, out, recipe, set_ or [])
+    commands.train(release, out, recipe, set_ or [], workers)
+
+
+@app.command()
+def ablate(
+    release: Annotated[str, typer.Option(help="The release's manifest.json.")],
+    out: Annotated[str, typer.Option(help="Folder for the models and the table.")],
+    seed: Annotated[Optional[list[int]], typer.Option(help="May be repeated; 42, 43 and 44 if none.")] = None,
+    variant: Annotated[Optional[list[str]], typer.Option(help="May be repeated; all if none.")] = None,
+    split: Annotated[HeldOut, typer.Option(help="What is scored.")] = "val",
+    recipe: RecipeFile = None,
+    set_: Sets = None,
+) -> None:
+    """What composed tasks and the pyramid gain: each variant trained from several seeds, as a table with intervals."""
+    from flows.ablation import ablate as run
+
+    path = run(release, out, recipe, set_ or [], seed or [42, 43, 44], variant or [], split)
+    print(Path(path).read_text())
+    print(path)
 
 
 @app.command("eval")

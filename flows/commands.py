@@ -147,13 +147,19 @@ def index(
     print(out)
 
 
-def train(release: str, out: str, recipe: str | None, overrides: Sequence[str]) -> None:
+def train(release: str, out: str, recipe: str | None, overrides: Sequence[str], workers: int) -> None:
     """`uvr train`."""
     from flows.recipe import read_recipe
     from train.loop import train as train_model
+    from train.on_ray import train_on_ray
 
-    report = train_model(release, out, read_recipe(recipe, overrides).train)
-    print_json(asdict(report))
+    settings = read_recipe(recipe, overrides)
+    if workers:
+        report = train_on_ray(release, out, settings.train, workers, settings.run.ray_address)
+    else:
+        report = train_model(release, out, settings.train)
+    if int(os.environ.get("RANK", "0")) == 0:
+        print_json(asdict(report))
 
 
 def evaluate(model: str, data: str, out: str, split: str) -> None:

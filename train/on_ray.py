@@ -11,7 +11,7 @@ from typing import Any
 
 from infra.errors import RunFailed
 from infra.pool import Pool
-from train.loop import TrainReport, train
+from train.loop import TrainReport, read_report, train
 from train.settings import TrainSettings
 
 RESTARTS = 3  # of the group of workers, before the run fails
