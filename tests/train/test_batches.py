@@ -1,18 +1,21 @@
-"""Batches: one task each, an order that the seed alone decides, every pair at most once an epoch."""
+"""Batches: one task each, an order that the seed alone decides, every pair at most once a pass; hard negatives."""
 
-from collections import Counter
+import json
+import tarfile
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import torch
 from tokenizers import Tokenizer
+from toy_release import toy_pairs, write_release
 
+from infra.errors import UsageError
 from shards.manifest import load_manifest
-from train.batches import TrainBatch, TrainingBatches, steps_of_epoch
+from train.batches import PreparedPair, TrainBatch, TrainingBatches
 from train.inputs import InputBuilder
 from train.settings import BatchSettings, InputSettings
 from train.tiny import train_tokenizer
@@ -21,65 +24,146 @@ INPUTS = InputSettings(frames=4, frame_max_pixels=56 * 56, image_max_pixels=56 *
 SETTINGS = BatchSettings(size=16, shuffle_pairs=20)
 
 
-def make(release: str, settings: BatchSettings = SETTINGS, seed: int = 1) -> TrainingBatches:
+PASS = ("T2V", "I2V", "T2T") * 2  # 40 pairs of each task: two whole batches
+
+
+def make(
+    release: str, settings: BatchSettings = SETTINGS, seed: int = 1, rank: int = 0, ranks: int = 1
+) -> TrainingBatches:
     tokenizer: Tokenizer = train_tokenizer([], 300)
-    return TrainingBatches(load_manifest(release), InputBuilder(tokenizer, INPUTS, 2), settings, seed)
+    return TrainingBatches(load_manifest(release), InputBuilder(tokenizer, INPUTS, 2), settings, seed, rank, ranks)
 
 
-def content(batches: list[TrainBatch]) -> list[tuple[str, list[str], Any]]:
+def content(batches: Iterable[TrainBatch]) -> list[tuple[str, list[str], Any]]:
     return [
         (batch.task, [pair.pair_id for pair in batch.pairs], [pair.query.ids.tolist() for pair in batch.pairs])
         for batch in batches
     ]
 
 
-def test_an_epoch_serves_each_task_with_its_own_pairs_once(toy_release: str) -> None:
-    batches = list(make(toy_release).epoch(0))
-    assert Counter(batch.task for batch in batches) == {"T2V": 2, "I2V": 2, "T2T": 2}
+def test_a_pass_serves_each_pair_of_a_task_at_most_once(toy_release: str) -> None:
+    made = make(toy_release)
+    assert made.batches == {"T2V": 2, "I2V": 2, "T2T": 2}
+    batches = list(made.serve(PASS))
+    assert [batch.task for batch in batches] == list(PASS)
     assert all(pair.pair_id.startswith(batch.task) for batch in batches for pair in batch.pairs)
     seen = [pair.pair_id for batch in batches for pair in batch.pairs]
     assert len(seen) == len(set(seen)) == 6 * 16
+    assert {task: found.position for task, found in made.tasks.items()} == dict.fromkeys(PASS, 1.0)
 
 
-def test_the_order_depends_on_seed_and_epoch_and_not_on_what_is_cached(toy_release: str) -> None:
-    warm, cold = make(toy_release), make(toy_release, replace(SETTINGS, cache_bytes=0))
-    first = content(list(warm.epoch(0)))
-    assert content(list(warm.epoch(0))) == first  # now from memory
-    assert content(list(cold.epoch(0))) == first
-    assert content(list(warm.epoch(1))) == content(list(cold.epoch(1))) != first
-    assert content(list(make(toy_release, seed=2).epoch(0))) != first
+def test_every_pass_is_shuffled_anew(toy_release: str) -> None:
+    passes = [content(batches) for batches in _by_pass(make(toy_release), 3)]
+    assert len({str(batches) for batches in passes}) == 3
 
 
-@pytest.mark.parametrize("left_at", [0, 1, 4, 5])
-def test_an_epoch_goes_on_where_it_was_left(toy_release: str, left_at: int) -> None:
-    whole = content(list(make(toy_release).epoch(1)))
-    first = make(toy_release).epoch(1)
-    begun = content(list(islice(first, left_at)))
-    second = make(toy_release).epoch(1)
-    second.load_state_dict(first.state_dict())
-    assert begun + content(list(second)) == whole
+def _by_pass(made: TrainingBatches, passes: int) -> list[list[TrainBatch]]:
+    return [list(made.serve(["T2V"] * 2)) for _ in range(passes)]
+
+
+def test_a_tasks_pairs_depend_on_the_seed_and_not_on_cache_or_other_tasks(toy_release: str) -> None:
+    alone = content(make(toy_release).serve(["T2V"] * 5))
+    warm = make(toy_release)
+    mixed = list(warm.serve(["T2V", "T2T", "T2V", "I2V", "T2V", "T2V", "T2T", "T2V"]))
+    assert content(batch for batch in mixed if batch.task == "T2V") == alone
+    assert content(make(toy_release, replace(SETTINGS, cache_bytes=0)).serve(["T2V"] * 5)) == alone
+    assert content(make(toy_release, seed=2).serve(["T2V"] * 5)) != alone
+
+
+@pytest.mark.parametrize("left_at", [0, 1, 4, 7, 11])
+def test_batches_go_on_where_they_were_left(toy_release: str, left_at: int) -> None:
+    tasks = PASS + PASS
+    whole = content(make(toy_release).serve(tasks))
+    first = make(toy_release)
+    begun = content(islice(first.serve(tasks), left_at))
+    second = make(toy_release)
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    assert begun + content(second.serve(tasks[left_at:])) == whole
+
+
+def test_ranks_share_every_batch_evenly_and_no_pair_is_with_two(toy_release: str) -> None:
+    parts = [list(make(toy_release, rank=rank, ranks=3).serve(["T2V"] * 2)) for rank in range(3)]
+    assert [[len(batch.pairs) for batch in batches] for batches in parts] == [[5, 5]] * 3  # 16 / 3; 13 pairs a rank
+    seen = [pair.pair_id for batches in parts for batch in batches for pair in batch.pairs]
+    assert len(seen) == len(set(seen)) == 30
+
+
+def test_sizes_and_tasks_can_be_chosen(toy_release: str) -> None:
+    made = make(toy_release, replace(SETTINGS, sizes={"T2V": 8}, tasks=("T2V", "T2T")))
+    assert made.batches == {"T2V": 5, "T2T": 2}
+    assert [len(batch.pairs) for batch in made.serve(["T2V", "T2T"])] == [8, 16]
+    assert make(toy_release, replace(SETTINGS, size=64)).batches == dict.fromkeys(PASS, 1)  # with what there is
+    with pytest.raises(UsageError, match="V2X"):
+        BatchSettings(tasks=("V2X",))
+    with pytest.raises(UsageError, match="at least two"):
+        BatchSettings(sizes={"T2V": 1})
+
+
+def test_probes_are_drawn_by_seed_and_epoch_and_shared_among_ranks(toy_release: str) -> None:
+    def drawn(epoch: int, rank: int = 0, ranks: int = 1) -> list[str]:
+        return [pair.pair_id for pair in make(toy_release, rank=rank, ranks=ranks).probes("T2V", epoch, 12)]
+
+    assert len(set(drawn(0))) == 12
+    assert drawn(0) == drawn(0) != drawn(1)
+    assert len({*drawn(0, 0, 2), *drawn(0, 1, 2)}) == 12
+    assert len([*make(toy_release).probes("T2V", 0, 1000)]) == 40
 
 
 def test_bad_samples_are_counted_and_their_task_has_fewer_pairs(toy_release: str, tmp_path: Path) -> None:
-    for file in Path(toy_release).parent.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    hurt = tmp_path / "train-T2V-000001.tar"
-    hurt.write_bytes(hurt.read_bytes()[:2000])  # the first of 16 samples is whole, if any
-    batches = make(str(tmp_path / "manifest.json"))
-    found = list(batches.epoch(0))
-    assert sum(len(batch.pairs) for batch in found if batch.task == "T2V") in (40 - 16, 40 - 15)
-    assert batches.bad.counts["corrupt_sample"] in (15, 16)
+    hurt = copy_of(toy_release, tmp_path)
+    shard = tmp_path / "train-T2V-000001.tar"
+    shard.write_bytes(shard.read_bytes()[:2000])  # the first of 16 samples is whole, if any
+    batches = make(hurt)
+    assert sum(len(batch.pairs) for batch in batches.serve(["T2V"] * 2)) in (32, 40 - 16, 40 - 15)
+    assert batches.bad.counts["corrupt_sample"] in range(1, 17)
     assert "train-T2V-000001.tar" in batches.bad.first["corrupt_sample"]
 
 
-@given(st.dictionaries(st.sampled_from(["T2T", "T2V", "V2V"]), st.integers(0, 300)), st.integers(2, 64))
-def test_steps_are_whole_batches_in_a_seeded_order(pairs: dict[str, int], size: int) -> None:
-    steps = Counter(steps_of_epoch(pairs, size, seed=3, epoch=5))
-    for task, n in pairs.items():
-        assert steps[task] == (n // size or int(n > 1))
+def copy_of(release: str, folder: Path) -> str:
+    for file in Path(release).parent.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return str(folder / "manifest.json")
 
 
-def test_the_order_of_steps_is_uniform_over_epochs() -> None:
-    """The place of the only V2V step among 10 is uniform: chi-square over 2,000 epochs, 9 degrees of freedom."""
-    places = Counter(steps_of_epoch({"T2V": 90, "V2V": 10}, 10, 0, epoch).index("V2V") for epoch in range(2000))
-    assert sum((places[i] - 200) ** 2 / 200 for i in range(10)) < 27.9  # p = 0.001
+def with_negatives(folder: Path, named: dict[str, list[str]]) -> str:
+    """The toy release in which some pairs name others as hard negatives."""
+    samples = list(toy_pairs())
+    for sample in samples:
+        facts = json.loads(sample["json"])
+        sample["json"] = json.dumps(facts | {"negatives": named.get(facts["pair_id"], [])}).encode()
+    return write_release(folder, samples)
+
+
+def test_hard_negatives_are_the_targets_of_the_pairs_that_are_named(toy_release: str, tmp_path: Path) -> None:
+    release = with_negatives(tmp_path, {"T2V0000": ["T2V0001"], "T2V0002": ["T2V0003", "T2V9999"]})
+    plain, pairs = whole_pass(toy_release), whole_pass(release)
+    negatives = {name: [n.target_id for n in pair.negatives] for name, pair in pairs.items() if pair.negatives}
+    assert negatives == {"T2V0000": [plain["T2V0001"].target_id], "T2V0002": [plain["T2V0003"].target_id]}
+    (negative,) = pairs["T2V0000"].negatives
+    expected = plain["T2V0001"].target.video
+    assert negative.target.video is not None
+    assert expected is not None
+    assert torch.equal(negative.target.video.data, expected.data)
+    assert not any(pair.negatives for pair in whole_pass(release, hard_negatives=False).values())
+
+
+def whole_pass(release: str, **settings: Any) -> dict[str, PreparedPair]:
+    made = make(release, replace(SETTINGS, size=8, **settings))
+    return {pair.pair_id: pair for batch in made.serve(["T2V"] * 5) for pair in batch.pairs}
+
+
+def test_a_damaged_hard_negative_is_counted_and_its_query_is_trained_on(tmp_path: Path) -> None:
+    bad = "T2V0046"
+    release = with_negatives(tmp_path, {f"T2V{n:04d}": [bad] for n in range(20)})
+    shard = tmp_path / "train-T2V-000002.tar"
+    data = bytearray(shard.read_bytes())
+    with tarfile.open(shard) as tar:
+        member = tar.getmember(f"{bad}.target.mp4")
+    data[member.offset_data : member.offset_data + member.size] = bytes(member.size)
+    shard.write_bytes(bytes(data))
+    batches = make(release, replace(SETTINGS, size=8))
+    pairs = [pair for batch in batches.serve(["T2V"] * 5) for pair in batch.pairs]
+    asked = [pair for pair in pairs if pair.pair_id < "T2V0020"]
+    assert asked
+    assert all(not pair.negatives and len(pair.bad_negatives) == 1 for pair in asked)
+    assert sum(batches.bad.counts.values()) == len(asked) + 1  # and the pair itself

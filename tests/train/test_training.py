@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from eval.heldout import evaluate_heldout
@@ -17,7 +20,8 @@ from infra.errors import UsageError
 from shards.index import INDEX
 from train.curves import running_mean
 from train.gve import Gve
-from train.loop import TrainReport, read_log, train
+from train.log import read_log
+from train.loop import TrainReport, read_report, train
 from train.settings import BatchSettings, InputSettings, TinySettings, TrainSettings
 
 SMALL = TrainSettings(
@@ -29,6 +33,13 @@ SMALL = TrainSettings(
     tiny_inputs=InputSettings(frames=4, frame_max_pixels=56 * 56, image_max_pixels=56 * 56, max_tokens=96),
 )
 SHORT = replace(SMALL, epochs=3)
+OFTEN = replace(SHORT, checkpoint_steps=2)  # which is no part of what decides the weights
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+
+
+def command(release: str, out: Path) -> list[str]:
+    code = "from sys import argv; from train.loop import train; from test_training import OFTEN; train(*argv[1:], OFTEN)"
+    return [sys.executable, "-c", code, release, str(out)]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +61,31 @@ def test_the_loss_falls_and_retrieval_rises_far_above_chance(toy_release: str, t
     assert scores["T2V"].ratio_to_chance > 8
     assert scores["I2V"].ratio_to_chance > 8
     assert (tmp_path / "curves.png").stat().st_size > 10_000
-    assert json.loads((tmp_path / "training.json").read_text())["seen_by_task"]["T2V"] == 25 * 2 * 16
+    assert sum(report.seen_by_task.values()) == 25 * 6 * 16
+    assert read_report(str(tmp_path)) == report
+    assert event_files(tmp_path)
+
+
+def event_files(out: Path) -> list[Path]:
+    return [file for file in (out / "tensorboard").iterdir() if file.stat().st_size > 10_000]
+
+
+def test_every_epoch_is_planned_by_what_the_model_of_the_epoch_before_finds_close(short_run: Path) -> None:
+    epochs = read_log(short_run / "epochs.jsonl")
+    steps = read_log(short_run / "steps.jsonl")
+    assert [entry["sigma"] for entry in epochs] == pytest.approx([0.1, 0.55, 1.0])
+    for entry in epochs:
+        relevance = np.array([entry["relevance"][task] for task in entry["shares"]])
+        assert (np.abs(relevance) <= 1).all()
+        assert entry["mean_relevance"] == pytest.approx(relevance.mean())
+        assert Counter(e["task"] for e in steps if e["epoch"] == entry["epoch"]) == entry["steps"]
+        weights = np.exp(relevance / entry["sigma"])
+        shares = np.clip(weights / weights.sum(), 1 / 6, None)  # of six steps, each task has one at least
+        if shares.sum() == pytest.approx(1):
+            assert list(entry["shares"].values()) == pytest.approx(shares.tolist())
+    assert epochs[0]["relevance"] != epochs[1]["relevance"]
+    assert epochs[0]["passes"] == {"I2V": 0.0, "T2T": 0.0, "T2V": 0.0}
+    assert epochs[1]["passes"] == {task: count / 2 for task, count in epochs[0]["steps"].items()}
 
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(toy_release: str, short_run: Path, tmp_path: Path) -> None:
@@ -61,23 +96,31 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(toy_release: str, shor
     assert weights(tmp_path / "other") != weights(short_run)
 
 
-def test_killed_after_an_epoch_it_goes_on_to_the_same_weights(
-    toy_release: str, short_run: Path, tmp_path: Path
+@pytest.mark.parametrize("steps", [1, 4, 11])
+def test_killed_in_mid_epoch_it_goes_on_to_the_same_weights(
+    steps: int, toy_release: str, short_run: Path, tmp_path: Path
 ) -> None:
-    code = (
-        "from sys import argv; from train.loop import train; from test_training import SHORT; train(*argv[1:], SHORT)"
-    )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    process = subprocess.Popen([sys.executable, "-c", code, toy_release, str(tmp_path)], env=environment)
-    while not list(tmp_path.glob("checkpoints/epoch-*")) and process.poll() is None:
-        time.sleep(0.01)
+    """SIGKILL after some of the 18 steps, with a checkpoint after every second one."""
+    process = subprocess.Popen(command(toy_release, tmp_path), env=ENVIRONMENT)
+    while len(read_whole_lines(tmp_path / "steps.jsonl")) < steps and process.poll() is None:
+        time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
     assert not (tmp_path / "model.safetensors").exists()
-    train(toy_release, str(tmp_path), SHORT)
-    for name in ("model.safetensors", "config.json", "tokenizer.json", "gve.json", "training.json"):
+    train(toy_release, str(tmp_path), OFTEN)
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "training.json", "epochs.jsonl"):
         assert (tmp_path / name).read_bytes() == (short_run / name).read_bytes(), name
-    assert [entry["step"] for entry in read_log(tmp_path / "steps.jsonl")] == list(range(1, 19))
+    assert decisive(tmp_path) == decisive(short_run)
+
+
+def read_whole_lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def decisive(out: Path) -> list[dict[str, Any]]:
+    """The log of steps without what the clock says."""
+    kept = ("step", "epoch", "task", "pairs", "loss", "positive_score", "negative_gap", "learning_rate")
+    return [{name: entry[name] for name in kept} for entry in read_log(out / "steps.jsonl")]
 
 
 def test_a_finished_run_called_again_trains_nothing_and_another_one_is_refused(
