@@ -73,7 +73,8 @@ def markdown(rows: Sequence[Row], reference: str, seeds: Sequence[int], release_
     lines = [
         f"# Ablation on release {release_id}, {split} split",
         "",
-        f"R@1 in percent, mean over {len(seeds)} seeds ({', '.join(map(str, seeds))}) and half of its 95% interval (Student's t).",
+        f"R@1 in percent: mean over {len(seeds)} seeds ({', '.join(map(str, seeds))}) ± half of its 95% interval "
+        "(Student's t).",
         "",
         _line("variant", *tasks),
         _line(*["---"] * (len(tasks) + 1)),

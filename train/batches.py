@@ -26,6 +26,7 @@ from train.inputs import InputBuilder, Prepared
 from train.pixels import PatchCache
 from train.settings import BatchSettings
 
+
 @dataclass(frozen=True)
 class PreparedTarget:
     """A target that is ready to be batched."""

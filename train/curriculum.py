@@ -34,7 +34,7 @@ class EpochPlan:
 
 
 def sigma_of(epoch: int, epochs: int, first: float, last: float) -> float:
-    """sigma of epoch 0 <= `epoch` < `epochs`: from `first` to `last` in equal steps; `first` when there is one epoch."""
+    """sigma of epoch 0 <= `epoch` < `epochs`: from `first` to `last` in equal steps; of a single epoch `first`."""
     return first + (last - first) * epoch / max(1, epochs - 1)
 
 

@@ -92,9 +92,7 @@ class Gve:
         return cls(random_model(config, seed, dtype, device), tokenizer, read_settings(config))
 
     @classmethod
-    def load(
-        cls, folder: str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
-    ) -> Gve:
+    def load(cls, folder: str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> Gve:
         """The model saved in a local `folder`, by us or as any Qwen2.5-VL checkpoint in Hugging Face's layout.
 
         Its weights become `dtype`; embeddings are float32 whatever it is. A checkpoint without our settings

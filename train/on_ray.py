@@ -36,9 +36,15 @@ def train_on_ray(
         share = {"CPU": min(1.0, 0.9 * ray.cluster_resources()["CPU"] / workers)}
         trainer = TorchTrainer(
             _work,
-            train_loop_config={"manifest": str(manifest_path), "out": str(Path(out_dir).resolve()), "settings": settings},
+            train_loop_config={
+                "manifest": str(manifest_path),
+                "out": str(Path(out_dir).resolve()),
+                "settings": settings,
+            },
             scaling_config=ScalingConfig(workers, use_gpu=on_gpus, resources_per_worker=share),
-            torch_config=TorchConfig("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout_s=int(settings.rank_timeout_s)),
+            torch_config=TorchConfig(
+                "cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout_s=int(settings.rank_timeout_s)
+            ),
             run_config=RunConfig(
                 name="train",
                 storage_path=str(Path(out_dir).resolve() / "ray"),

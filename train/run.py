@@ -23,8 +23,8 @@ from train.curriculum import plan_epoch
 from train.gradcache import chunk_by_grid
 from train.gve import Gve
 from train.log import RunLog
-from train.loss import ContrastiveResult, PairIds
 from train.lora import load_trainable_state, trainable_state
+from train.loss import ContrastiveResult, PairIds
 from train.optimizer import learning_rate, make_optimizer
 from train.progress import StepProgress
 from train.ranks import Ranks

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from service import wait_for
+from small_disk import small_disk
 
 from infra.lease import hold_lease
 from infra.sample_world.write import write_world
@@ -22,15 +23,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 24 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"this user may not mount a small disk: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with small_disk(tmp_path / "disk", "24m") as folder:
+        yield folder
 
 
 def test_a_full_disk_is_waited_out(disk: Path, tmp_path: Path) -> None:

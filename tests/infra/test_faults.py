@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from small_disk import small_disk
 from toy_runs import as_tuple, open_run, run_all
 from toy_stages import Fill, Split, write_sources
 
@@ -34,13 +35,8 @@ def pool() -> Iterator[Pool]:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 2 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"this user may not mount a small disk: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with small_disk(tmp_path / "disk", "2m") as folder:
+        yield folder
 
 
 def remount(disk: Path, option: str) -> None:

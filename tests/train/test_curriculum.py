@@ -98,5 +98,5 @@ def test_the_order_of_steps_is_uniform_over_epochs_and_depends_on_the_seed() -> 
 
 @pytest.mark.parametrize("wrong", [{"max_passes": 0.5}, {"first_sigma": 0.0}, {"probes": 0}])
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="train.curriculum"):
+    with pytest.raises(UsageError, match=r"train\.curriculum"):
         CurriculumSettings(**wrong)  # type: ignore[arg-type]

@@ -1,19 +1,15 @@
 """Training learns, gives the same weights for the same seed, and survives a kill."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from small_training import OFTEN, SHORT, SMALL, decisive, start, wait_for_steps
 
 from eval.heldout import evaluate_heldout
 from infra.errors import UsageError
@@ -22,24 +18,6 @@ from train.curves import running_mean
 from train.gve import Gve
 from train.log import read_log
 from train.loop import TrainReport, read_report, train
-from train.settings import BatchSettings, InputSettings, TinySettings, TrainSettings
-
-SMALL = TrainSettings(
-    epochs=25,
-    learning_rate=2e-3,
-    threads=1,
-    batches=BatchSettings(size=16),
-    tiny=TinySettings(vocab_size=320, hidden=64, intermediate=128, vision_hidden=32),
-    tiny_inputs=InputSettings(frames=4, frame_max_pixels=56 * 56, image_max_pixels=56 * 56, max_tokens=96),
-)
-SHORT = replace(SMALL, epochs=3)
-OFTEN = replace(SHORT, checkpoint_steps=2)  # which is no part of what decides the weights
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-
-
-def command(release: str, out: Path) -> list[str]:
-    code = "from sys import argv; from train.loop import train; from test_training import OFTEN; train(*argv[1:], OFTEN)"
-    return [sys.executable, "-c", code, release, str(out)]
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +79,8 @@ def test_killed_in_mid_epoch_it_goes_on_to_the_same_weights(
     steps: int, toy_release: str, short_run: Path, tmp_path: Path
 ) -> None:
     """SIGKILL after some of the 18 steps, with a checkpoint after every second one."""
-    process = subprocess.Popen(command(toy_release, tmp_path), env=ENVIRONMENT)
-    while len(read_whole_lines(tmp_path / "steps.jsonl")) < steps and process.poll() is None:
-        time.sleep(0.005)
+    process = start(toy_release, tmp_path)
+    wait_for_steps(process, tmp_path, steps)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
     assert not (tmp_path / "model.safetensors").exists()
@@ -111,16 +88,6 @@ def test_killed_in_mid_epoch_it_goes_on_to_the_same_weights(
     for name in ("model.safetensors", "config.json", "tokenizer.json", "training.json", "epochs.jsonl"):
         assert (tmp_path / name).read_bytes() == (short_run / name).read_bytes(), name
     assert decisive(tmp_path) == decisive(short_run)
-
-
-def read_whole_lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def decisive(out: Path) -> list[dict[str, Any]]:
-    """The log of steps without what the clock says."""
-    kept = ("step", "epoch", "task", "pairs", "loss", "positive_score", "negative_gap", "learning_rate")
-    return [{name: entry[name] for name in kept} for entry in read_log(out / "steps.jsonl")]
 
 
 def test_a_finished_run_called_again_trains_nothing_and_another_one_is_refused(
