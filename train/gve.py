@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +18,17 @@ from torch import Tensor, nn
 from transformers import Qwen2_5_VLModel
 from transformers.utils import logging as hf_logging
 
-from infra.errors import UsageError
+from infra.errors import RunFailed, UsageError
+from infra.recipe import build
 from shards.records import Side
+from train.architectures import find_config, with_tokenizer
 from train.inputs import InputBuilder, Prepared, collate, token_id
+from train.lora import has_adapters
 from train.pixels import MERGE, PATCH, TEMPORAL
 from train.settings import InputSettings, TinySettings
-from train.tiny import tiny_config, tiny_model, train_tokenizer
+from train.tiny import random_model, tiny_config, train_tokenizer
 
-SETTINGS_FILE = "gve.json"  # our own file beside the Hugging Face ones
+SETTINGS_KEY = "gve"  # our entry in the model's config.json
 TOKENIZER_FILE = "tokenizer.json"
 EMBED_BATCH = 64  # sides embedded at once; it changes the speed, not the vectors
 GROUP_STRETCH = 1.3  # longest over shortest sequence of those padded to one length
@@ -68,14 +72,32 @@ class Gve:
     def tiny(cls, texts: Iterable[str], settings: TinySettings, inputs: InputSettings, seed: int) -> Gve:
         """A tiny model with random weights, and a tokenizer learnt from `texts`."""
         tokenizer = train_tokenizer(texts, settings.vocab_size)
-        return cls(tiny_model(tiny_config(tokenizer, settings), seed), tokenizer, inputs)
+        return cls(random_model(tiny_config(tokenizer, settings), seed), tokenizer, inputs)
 
     @classmethod
-    def load(cls, folder: str | Path) -> Gve:
+    def start(
+        cls,
+        architecture: str,
+        tokenizer: Tokenizer,
+        seed: int,
+        dtype: torch.dtype = torch.bfloat16,
+        device: str | torch.device = "cpu",
+    ) -> Gve:
+        """An architecture, by name or folder, with random weights made on `device`: to measure what its shape costs.
+
+        Any tokenizer with the special tokens will do that is no larger than the model's vocabulary. Raises
+        UsageError for an unknown architecture.
+        """
+        config = with_tokenizer(find_config(architecture), tokenizer)
+        return cls(random_model(config, seed, dtype, device), tokenizer, read_settings(config))
+
+    @classmethod
+    def load(cls, folder: str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> Gve:
         """The model saved in a local `folder`, by us or as any Qwen2.5-VL checkpoint in Hugging Face's layout.
 
-        A checkpoint without our settings gets those of the released GVE. Raises UsageError when the
-        folder lacks a file, a file is damaged, or the weights lack some of the model's.
+        Its weights become `dtype`; embeddings are float32 whatever it is. A checkpoint without our settings
+        gets those of the released GVE. Raises UsageError when the folder lacks a file, a file is damaged, or
+        the weights lack some of the model's.
         """
         path = Path(folder)
         for name in ("config.json", TOKENIZER_FILE):
@@ -84,35 +106,49 @@ class Gve:
         try:
             with no_bars():
                 model, report = Qwen2_5_VLModel.from_pretrained(
-                    path, local_files_only=True, dtype=torch.float32, output_loading_info=True
+                    path, local_files_only=True, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
                 )
         except (OSError, ValueError, SafetensorError) as error:
             raise UsageError(f"the model at {path} cannot be read: {error}") from error
         if report["missing_keys"]:
             raise UsageError(f"the weights at {path} lack {sorted(report['missing_keys'])[:3]}: not a Qwen2.5-VL model")
-        saved = path / SETTINGS_FILE
-        settings = InputSettings(**json.loads(saved.read_text())) if saved.is_file() else InputSettings()
-        return cls(model.eval(), Tokenizer.from_file(str(path / TOKENIZER_FILE)), settings)
+        tokenizer = Tokenizer.from_file(str(path / TOKENIZER_FILE))
+        return cls(model.to(device).eval(), tokenizer, read_settings(model.config))
 
     def save(self, folder: str | Path) -> None:
-        """Write weights, configuration, tokenizer and input settings into `folder`, in Hugging Face's layout."""
+        """Write weights, configuration with the input settings, and tokenizer, in Hugging Face's layout.
+
+        Raises RunFailed while there are adapters in the weights: the folder would be no plain Qwen2.5-VL.
+        """
+        if has_adapters(self.model):
+            raise RunFailed("adapters must be merged into the weights before the model is saved")
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
+        write_settings(self.model.config, self.settings)
         with no_bars():
             self.model.save_pretrained(path)
         self.inputs.tokenizer.save(str(path / TOKENIZER_FILE))
         (path / "tokenizer_config.json").write_text(
             json.dumps({"tokenizer_class": "Qwen2Tokenizer", "pad_token": self.settings.pooled_token}, indent=2)
         )
-        (path / SETTINGS_FILE).write_text(json.dumps(asdict(self.settings), indent=2))
 
     @property
     def dim(self) -> int:
         """Length of one embedding: the language model's hidden size."""
         return int(self.model.config.text_config.hidden_size)
 
+    def checkpoint_activations(self) -> None:
+        """From now on, compute activations again in the backward pass instead of keeping them (Chen et al., 2016).
+
+        It holds in training mode, of the parts that are trained: call it after they are chosen.
+        """
+        self.model.activation_checkpointing_enable({"use_reentrant": False})
+        self.model.disable_input_require_grads()  # else gradients would run through a frozen vision tower too
+        if not any(weight.requires_grad for weight in self.model.visual.parameters()):
+            self.model.visual.activation_checkpointing_disable()
+
     def encode(self, prepared: Sequence[Prepared]) -> Tensor:
-        """Unit embeddings [n, dim] of prepared sides, with gradients where they are enabled.
+        """Unit embeddings float32 [n, dim] of prepared sides, with gradients where they are enabled.
 
         e = h_p / ||h_p||, p the last attended position of the last hidden layer (section 3.3).
         """
@@ -133,10 +169,27 @@ class Gve:
         Raises RowError for a side without content or with media that cannot be decoded.
         """
         parts = [np.empty((0, self.dim), dtype=np.float32)]
-        for start in range(0, len(sides), EMBED_BATCH):
-            prepared = [self.inputs.prepare(side, instruction) for side in sides[start : start + EMBED_BATCH]]
-            parts.append(self.encode(prepared).cpu().numpy())
+        with evaluating(self.model):
+            for start in range(0, len(sides), EMBED_BATCH):
+                prepared = [self.inputs.prepare(side, instruction) for side in sides[start : start + EMBED_BATCH]]
+                parts.append(self.encode(prepared).cpu().numpy())
         return np.concatenate(parts)
+
+
+def read_settings(config: Any) -> InputSettings:
+    """The input settings in a model's configuration; where it has none, those of the released GVE.
+
+    Raises UsageError when they are not such settings.
+    """
+    try:
+        return build(InputSettings, getattr(config, SETTINGS_KEY, {}))
+    except UsageError as error:
+        raise UsageError(f"the model's config.json, {SETTINGS_KEY}: {error}") from error
+
+
+def write_settings(config: Any, settings: InputSettings) -> None:
+    """Put the input settings into a model's configuration, which every loader and saver keeps."""
+    setattr(config, SETTINGS_KEY, asdict(settings))
 
 
 def similar_lengths(lengths: Sequence[int]) -> list[list[int]]:
@@ -158,6 +211,17 @@ def pool_last(hidden: Tensor, mask: Tensor) -> Tensor:
     places = torch.arange(mask.shape[1], device=mask.device)
     last = (mask * places).argmax(dim=1)
     return hidden[torch.arange(len(hidden), device=mask.device), last]
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Without dropout, and then in the mode it was in before."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from shards.embedder import Embedder
 from shards.records import HARD_NEGATIVE_TASKS, INSTRUCTIONS, Side
 from shards.vectors import VECTOR, pack
 
-CONTENT: Final = ("config.json", "gve.json", "tokenizer.json", "*.safetensors", "*.bin")  # what decides the vectors
+CONTENT: Final = ("config.json", "tokenizer.json", "*.safetensors", "*.bin")  # what decides the vectors
 IDLE_UNIT_ROWS: Final = 4096
 
 

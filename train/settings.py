@@ -44,6 +44,15 @@ class TinySettings(Settings):
 
 
 @dataclass(frozen=True)
+class LoraSettings(Settings):
+    """Low-rank adapters of the language model; the defaults but the rank are those of table 9, whose rank is 16."""
+
+    rank: int = 0  # 0: no adapters, all weights are trained
+    alpha: int = 32  # what an adapter adds is scaled by alpha / rank
+    dropout: float = 0.1  # of an adapter's input
+
+
+@dataclass(frozen=True)
 class BatchSettings(Settings):
     """How batches are made."""
 
@@ -79,6 +88,7 @@ class TrainSettings(Settings):
     batches: BatchSettings = field(default_factory=BatchSettings)
     tiny: TinySettings = field(default_factory=TinySettings)
     tiny_inputs: InputSettings = TINY_INPUTS
+    lora: LoraSettings = field(default_factory=LoraSettings)
 
     def decisive(self) -> dict[str, Any]:
         """The settings that decide the weights: all but how the machine is used."""

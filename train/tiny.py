@@ -15,7 +15,7 @@ from tokenizers.models import BPE
 from tokenizers.normalizers import NFC
 from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 from tokenizers.trainers import BpeTrainer
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
+from transformers import AutoModel, Qwen2_5_VLConfig, Qwen2_5_VLModel
 
 from shards.records import INSTRUCTIONS
 from train.inputs import END_OF_TEXT, IM_END, IMAGE_PAD, SPECIAL_TOKENS, VIDEO_PAD, VISION_END, VISION_START, token_id
@@ -99,8 +99,11 @@ def tiny_config(tokenizer: Tokenizer, settings: TinySettings) -> Qwen2_5_VLConfi
     )
 
 
-def tiny_model(config: Qwen2_5_VLConfig, seed: int) -> Qwen2_5_VLModel:
-    """A randomly initialised model of `config`; the same seed gives the same weights."""
-    with torch.random.fork_rng(devices=[]):
+def random_model(
+    config: Qwen2_5_VLConfig, seed: int, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+) -> Qwen2_5_VLModel:
+    """A model of `config` with random weights, made on `device`; there the same seed gives the same weights."""
+    place = torch.device(device)
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []), place:
         torch.manual_seed(seed)
-        return Qwen2_5_VLModel(config)
+        return AutoModel.from_config(config, dtype=dtype, attn_implementation="sdpa")

@@ -75,7 +75,7 @@ def test_killed_after_an_epoch_it_goes_on_to_the_same_weights(
     assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
     assert not (tmp_path / "model.safetensors").exists()
     train(toy_release, str(tmp_path), SHORT)
-    for name in ("model.safetensors", "config.json", "tokenizer.json", "gve.json", "training.json"):
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "training.json"):
         assert (tmp_path / name).read_bytes() == (short_run / name).read_bytes(), name
     assert [entry["step"] for entry in read_log(tmp_path / "steps.jsonl")] == list(range(1, 19))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
 
 from train.captioner.chat import TEMPLATE, Chat
-from train.gve import SETTINGS_FILE, TOKENIZER_FILE, LinearPatchEmbed, no_bars
+from train.gve import TOKENIZER_FILE, LinearPatchEmbed, no_bars, read_settings, write_settings
 from train.inputs import (
     END_OF_TEXT,
     IM_END,
@@ -26,7 +25,7 @@ from train.inputs import (
     stack_patches,
     token_id,
 )
-from train.pixels import CLIP_MEAN, CLIP_STD, MERGE, PATCH, TEMPORAL, Patches
+from train.pixels import CLIP_MEAN, CLIP_STD, MERGE, PATCH, TEMPORAL, Patches, normalize
 from train.settings import InputSettings, TinySettings
 from train.tiny import tiny_config, train_tokenizer
 
@@ -61,8 +60,7 @@ class Captioner:
         path = Path(folder)
         with no_bars():
             model = Qwen2_5_VLForConditionalGeneration.from_pretrained(path, local_files_only=True, dtype=torch.float32)
-        settings = InputSettings(**json.loads((path / SETTINGS_FILE).read_text()))
-        return cls(model.eval(), Tokenizer.from_file(str(path / TOKENIZER_FILE)), settings)
+        return cls(model.eval(), Tokenizer.from_file(str(path / TOKENIZER_FILE)), read_settings(model.config))
 
     def save(self, folder: str | Path) -> None:
         """Write weights, tokenizer, chat template and processors' settings into `folder`, in Hugging Face's layout."""
@@ -72,16 +70,18 @@ class Captioner:
         self.model.generation_config = GenerationConfig(
             bos_token_id=self.pad_id, eos_token_id=ends, pad_token_id=self.pad_id, do_sample=False
         )
+        write_settings(self.model.config, self.settings)
         with no_bars():
             self.model.save_pretrained(path)
         self.tokenizer.save(str(path / TOKENIZER_FILE))
         (path / "chat_template.jinja").write_text(TEMPLATE)
-        for name, content in (*_side_files(self.settings).items(), (SETTINGS_FILE, asdict(self.settings))):
+        for name, content in _side_files(self.settings).items():
             (path / name).write_text(json.dumps(content, indent=2) + "\n")
 
     def look(self, pictures: Sequence[Patches]) -> list[Tensor]:
         """What the vision tower makes of pictures: each one's tokens [tokens, hidden]."""
-        pixels, grids = stack_patches(pictures)
+        pixels = normalize(torch.cat([picture.data for picture in pictures]))
+        grids = torch.tensor([picture.grid for picture in pictures])
         tokens = self.model.model.visual(pixels, grid_thw=grids).pooler_output
         return list(tokens.split([picture.tokens for picture in pictures]))
 
