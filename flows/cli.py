@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
+from flows.models import model_app
 from flows.service.nightly import Nightly
 from infra.errors import UsageError, UvrError
 
@@ -17,6 +18,7 @@ release_app = typer.Typer(
     no_args_is_help=True, help="Published releases: list, check every byte, look at, compare, remove videos from them."
 )
 app.add_typer(release_app, name="release")
+app.add_typer(model_app, name="model")
 
 Lake = Annotated[str, typer.Option(help="Folder or URL where everything is kept.")]
 Videos = Annotated[str, typer.Option(help="Folder, glob, video, or CSV / JSONL / Parquet manifest.")]

@@ -141,13 +141,13 @@ def _vision_attention(config: Qwen2_5_VLConfig, grids: Sequence[tuple[int, int, 
     """Of blocks that attend within a frame pair, and of those that attend within a window of it."""
     vision = config.vision_config
     full, side = len(vision.fullatt_block_indexes), vision.window_size // vision.patch_size
-    attended = sum(
-        full * t * (h * w) ** 2 + (vision.depth - full) * t * _window_squares(h, side) * _window_squares(w, side)
+    windowed = vision.depth - full
+    return sum(
+        4 * t * int(vision.hidden_size * (full * (h * w) ** 2 + windowed * _squares(h, side) * _squares(w, side)))
         for t, h, w in grids
     )
-    return 4 * int(vision.hidden_size) * attended
 
 
-def _window_squares(length: int, side: int) -> int:
+def _squares(length: int, side: int) -> int:
     """Sum of squares of the windows' sides along an axis; the last one may be shorter."""
     return length // side * side**2 + (length % side) ** 2

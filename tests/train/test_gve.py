@@ -3,37 +3,24 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from gve_sides import INPUTS, SIDES, TEXTS, clip
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLModel
+from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLModel
 
 from infra.errors import UsageError
-from infra.media.encode import encode_image, encode_video
 from shards.records import Side
 from train.gve import Gve, LinearPatchEmbed, pool_last, similar_lengths
 from train.settings import InputSettings, TinySettings
 from train.tiny import tiny_config, train_tokenizer
-
-TEXTS = ["a red square moves left over a grey ground", "the blue disc goes up", "naïve 🎈 café"]
-INPUTS = InputSettings(frames=4, frame_max_pixels=8 * 28 * 28, image_max_pixels=8 * 28 * 28, max_tokens=128)
-
-
-def frames(height: int, width: int, seed: int) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(6)]
-
-
-SIDES = [
-    Side(text="a red square"),
-    Side(video=encode_video(frames(96, 160, 1), fps=6)),
-    Side(text="the blue disc goes up and then it goes down again, slowly " * 3),
-    Side(image=encode_image(frames(70, 70, 2)[0])),
-    Side(text="then left", video=encode_video(frames(120, 60, 3), fps=6), image=encode_image(frames(60, 90, 4)[0])),
-]
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +46,29 @@ def test_a_side_alone_and_in_a_mixed_padded_batch_has_one_vector(gve: Gve) -> No
         padded = gve._encode_padded(prepared).numpy()
     np.testing.assert_allclose(together, alone, atol=1e-5)
     np.testing.assert_allclose(padded, alone, atol=1e-5)
+
+
+@hypothesis_settings(max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from(range(len(SIDES))), min_size=1, max_size=6))
+def test_whatever_batch_a_side_is_in_its_vector_is_the_same(gve: Gve, chosen: list[int]) -> None:
+    alone = np.concatenate([gve.embed(SIDES[row : row + 1], "Find it.") for row in chosen])
+    np.testing.assert_allclose(gve.embed([SIDES[row] for row in chosen], "Find it."), alone, atol=1e-5)
+
+
+def test_a_prompt_over_the_limit_keeps_its_media_and_loses_the_text_s_end(gve: Gve) -> None:
+    """At the released limit of 8192 tokens; what was cut off changes nothing, and what is left is in place."""
+    released = Gve(gve.model, gve.inputs.tokenizer, replace(INPUTS, max_tokens=InputSettings.max_tokens))
+    video = clip(96, 160, 9)
+    longer, longest = (Side(text="word " * words, video=video) for words in (9000, 9100))
+    prepared = released.inputs.prepare(longer, "Find it.")
+    assert len(prepared.ids) == 8192
+    pad = released.model.config.video_token_id
+    short = released.inputs.prepare(Side(video=video), "Find it.")
+    assert prepared.video is not None
+    assert (prepared.ids == pad).sum() == (short.ids == pad).sum() == prepared.video.tokens
+    assert prepared.ids[-1] == released.pad_id
+    assert np.array_equal(prepared.ids, released.inputs.prepare(longest, "Find it.").ids)
+    assert np.isfinite(released.embed([longer])).all()
 
 
 def test_pooling_finds_the_last_attended_position_on_either_side() -> None:
@@ -87,6 +97,7 @@ def test_saved_and_loaded_it_gives_the_same_vectors_and_files(gve: Gve, tmp_path
     gve.save(tmp_path / "a")
     loaded = Gve.load(tmp_path / "a")
     assert loaded.settings == INPUTS
+    assert AutoConfig.from_pretrained(tmp_path / "a").gve == asdict(INPUTS)
     assert np.array_equal(loaded.embed(SIDES), gve.embed(SIDES))
     loaded.save(tmp_path / "b")
     for file in (tmp_path / "a").iterdir():
@@ -96,7 +107,7 @@ def test_saved_and_loaded_it_gives_the_same_vectors_and_files(gve: Gve, tmp_path
 
 
 def test_loads_a_checkpoint_with_a_generation_head_and_none_of_our_files(gve: Gve, tmp_path: Path) -> None:
-    whole = Qwen2_5_VLForConditionalGeneration(gve.model.config)
+    whole = Qwen2_5_VLForConditionalGeneration(tiny_config(gve.inputs.tokenizer, TinySettings(vocab_size=400)))
     whole.model.load_state_dict(gve.model.state_dict())
     whole.save_pretrained(tmp_path)
     gve.inputs.tokenizer.save(str(tmp_path / "tokenizer.json"))
@@ -114,6 +125,38 @@ def test_a_folder_that_is_no_model_is_refused(gve: Gve, tmp_path: Path) -> None:
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UsageError, match=r"norm\.weight"):
         Gve.load(tmp_path)
+
+
+def test_settings_that_a_checkpoint_cannot_have_are_refused(gve: Gve, tmp_path: Path) -> None:
+    gve.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"gve": config["gve"] | {"frame": 8}}))
+    with pytest.raises(UsageError, match=r"config\.json, gve.*frames"):
+        Gve.load(tmp_path)
+
+
+def test_in_bfloat16_it_embeds_nearly_alike_in_float32(gve: Gve, tmp_path: Path) -> None:
+    gve.save(tmp_path)
+    half = Gve.load(tmp_path, dtype=torch.bfloat16)
+    assert {weight.dtype for weight in half.model.parameters()} == {torch.bfloat16}
+    vectors = half.embed(SIDES)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    assert (vectors * gve.embed(SIDES)).sum(axis=1).min() > 0.999
+
+
+def test_it_starts_from_random_weights_in_the_shape_of_an_architecture(gve: Gve, tmp_path: Path) -> None:
+    """Of a folder's here; named ones are made alike, on the device that they shall be measured on."""
+    gve.save(tmp_path)
+    begun = [Gve.start(str(tmp_path), gve.inputs.tokenizer, seed) for seed in (1, 1, 2)]
+    assert {weight.dtype for weight in begun[0].model.parameters()} == {torch.bfloat16}
+    shapes = [{name: weight.shape for name, weight in g.model.named_parameters()} for g in (gve, begun[0])]
+    assert shapes[0] == shapes[1]
+    first, again, other = (one.embed(SIDES[:2]) for one in begun)
+    assert np.array_equal(first, again)
+    assert not np.allclose(first, other, atol=0.1)
+    with pytest.raises(UsageError, match="more than the model's 388 tokens"):
+        Gve.start(str(tmp_path), train_tokenizer([*TEXTS, "some more words to merge, many of them"], 420), 1)
 
 
 def test_the_tiny_model_has_the_published_shape(gve: Gve) -> None:

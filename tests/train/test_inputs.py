@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tokenizers import Tokenizer
 
 from infra.errors import RowError, UsageError
@@ -98,7 +99,8 @@ def test_a_batch_is_padded_on_the_left_and_its_media_are_in_reading_order(inputs
     assert batch.pixel_values_videos is not None
     assert batch.video_grid_thw.tolist() == [[2, 2, 4]] * 2
     assert batch.pixel_values.shape == (8, 1176)
-    dark, light = batch.pixel_values_videos.split(16)
+    assert batch.pixel_values_videos.dtype == torch.uint8, "a quarter of the bytes to an accelerator"
+    dark, light = batch.arguments(torch.device("cpu"))["pixel_values_videos"].split(16)
     assert light.mean() > dark.mean() + 1
 
 

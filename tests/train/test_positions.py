@@ -10,7 +10,7 @@ from transformers import Qwen2_5_VLModel
 
 from train.positions import VisionSpan, mrope_positions
 from train.settings import TinySettings
-from train.tiny import tiny_config, tiny_model, train_tokenizer
+from train.tiny import random_model, tiny_config, train_tokenizer
 
 
 def naive(spans: list[int | VisionSpan], tokens_per_second: int) -> list[tuple[int, int, int]]:
@@ -44,7 +44,7 @@ def test_equals_the_naive_twin(spans: list[int | VisionSpan], tokens_per_second:
 
 def test_images_agree_with_the_installed_transformers() -> None:
     """For images all versions of transformers have one rule; for clips theirs changed, ours did not."""
-    model: Qwen2_5_VLModel = tiny_model(tiny_config(train_tokenizer([], 300), TinySettings()), seed=0)
+    model: Qwen2_5_VLModel = random_model(tiny_config(train_tokenizer([], 300), TinySettings()), seed=0)
     kinds = torch.tensor([[0] * 3 + [1] * 6 + [0] * 2 + [1] * 4 + [0] * 4])
     grids = torch.tensor([[1, 4, 6], [1, 4, 4]])
     theirs, _ = model.get_rope_index(torch.zeros_like(kinds), kinds, image_grid_thw=grids)

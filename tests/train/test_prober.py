@@ -129,10 +129,10 @@ def test_the_fingerprint_is_the_content_s(prober: Path, tmp_path: Path) -> None:
     shutil.copytree(prober, moved)
     (moved / "steps.jsonl").write_text("{}")
     assert Embed(prober=str(moved)).fingerprint([]) == mark
-    settings = (moved / "gve.json").read_text()
-    (moved / "gve.json").write_text(settings.replace('"frames": 8', '"frames": 4'))
+    settings = (moved / "config.json").read_text()
+    (moved / "config.json").write_text(settings.replace('"frames": 8', '"frames": 4'))
     assert Embed(prober=str(moved)).fingerprint([]) != mark
-    (moved / "gve.json").write_text(settings)
+    (moved / "config.json").write_text(settings)
     weights = bytearray((moved / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (moved / "model.safetensors").write_bytes(weights)

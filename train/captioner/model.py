@@ -71,6 +71,7 @@ class Captioner:
         self.model.generation_config = GenerationConfig(
             bos_token_id=self.pad_id, eos_token_id=ends, pad_token_id=self.pad_id, do_sample=False
         )
+        write_settings(self.model.config, self.settings)
         with no_bars():
             self.model.save_pretrained(path)
         self.tokenizer.save(str(path / TOKENIZER_FILE))
