@@ -102,6 +102,7 @@ def _run(
     cost = {
         "steps": report.steps,
         "pairs": sum(report.seen_by_task.values()),
+        "TFLOP": sum(entry["tflop"] for entry in log),
         "seconds": sum(entry["seconds"] for entry in log),
     }
     return _Scored(recall, cost)

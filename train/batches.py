@@ -181,7 +181,7 @@ class TaskBatches:
     @property
     def position(self) -> float:
         """Passes over the pairs so far, the one under way in part."""
-        return self.passes + self._batch / self._whole
+        return float(self.passes + self._batch / self._whole)
 
     def take(self) -> list[PreparedPair]:
         """The pairs of the next batch."""

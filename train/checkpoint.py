@@ -56,7 +56,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, identity: dict[str, An
         "optimizer": checkpoint.optimizer,
     }
     with writing(str(folder)), whole_folder(folder / f"step-{progress.step:08d}") as partial:
-        torch.save(state, partial / STATE_FILE)
+        _write(state, partial / STATE_FILE)
     for older in _finished(folder)[:-keep]:
         shutil.rmtree(older)
 
@@ -107,6 +107,17 @@ def whole_folder(path: Path) -> Iterator[Path]:
         _sync(path.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    """Write with torch, which hides what went wrong with a file behind its own complaint about it."""
+    try:
+        with path.open("wb") as file:
+            torch.save(state, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from error
+        raise
 
 
 def _sync(path: Path) -> None:

@@ -46,13 +46,14 @@ def wanted_shares(
     `pyramid` is the paper's; `reversed` is ∝ exp(-R / sigma), `proportional` goes by the tasks' whole batches of
     pairs, `uniform` by nothing. Tasks are those of `batches`.
     """
-    weights = {
-        "pyramid": lambda task: np.exp((relevance[task] - max(relevance.values())) / sigma),  # less the largest: no inf
-        "reversed": lambda task: np.exp((min(relevance.values()) - relevance[task]) / sigma),
-        "proportional": lambda task: batches[task],
-        "uniform": lambda task: 1,
-    }[settings.schedule]
-    raw = {task: float(weights(task)) for task in sorted(batches)}
+    if settings.schedule == "pyramid":
+        best = max(relevance.values())  # less which nothing overflows
+        raw = {task: float(np.exp((relevance[task] - best) / sigma)) for task in sorted(batches)}
+    elif settings.schedule == "reversed":
+        worst = min(relevance.values())
+        raw = {task: float(np.exp((worst - relevance[task]) / sigma)) for task in sorted(batches)}
+    else:
+        raw = {task: float(batches[task] if settings.schedule == "proportional" else 1) for task in sorted(batches)}
     total = sum(raw.values())
     return {task: weight / total for task, weight in raw.items()}
 

@@ -66,10 +66,10 @@ def train(manifest_path: str, out_dir: str, settings: TrainSettings, watcher: Wa
         run = TrainingRun(gve, batches, settings, ranks, out, identity)
         prober = settings.curriculum.prober if not run.progress.step else ""
         run.finish(Gve.load(prober, device=ranks.device) if prober else None, watcher)
-        report = None
         if ranks.rank == 0:
-            report = _publish(gve, out, _report(manifest, gve, batches, ranks, read_log(out / STEPS_FILE)))
-        return ranks.broadcast(report)  # so that no rank ends before the model is there
+            _publish(gve, out, _report(manifest, gve, batches, ranks, read_log(out / STEPS_FILE)))
+        ranks.barrier()  # no rank ends before the model is there
+    return read_report(out_dir)
 
 
 def read_report(out_dir: str) -> TrainReport:
@@ -97,13 +97,12 @@ def start_model(manifest: Manifest, settings: TrainSettings) -> Gve:
     return Gve.tiny(texts, settings.tiny, settings.tiny_inputs, settings.seed)
 
 
-def _publish(gve: Gve, out: Path, report: TrainReport) -> TrainReport:
+def _publish(gve: Gve, out: Path, report: TrainReport) -> None:
     """Leave model, curves and report in `out`."""
     merge_adapters(gve.model)
     publish_model(gve, out)
     draw_curves(read_log(out / STEPS_FILE), read_log(out / EPOCHS_FILE), out / CURVES_FILE)
     Store(str(out)).write(REPORT_FILE, json.dumps(asdict(report), indent=1).encode() + b"\n")
-    return report
 
 
 def _report(

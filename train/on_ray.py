@@ -41,7 +41,7 @@ def train_on_ray(
                 "out": str(Path(out_dir).resolve()),
                 "settings": settings,
             },
-            scaling_config=ScalingConfig(workers, use_gpu=on_gpus, resources_per_worker=share),
+            scaling_config=ScalingConfig(num_workers=workers, use_gpu=on_gpus, resources_per_worker=share),
             torch_config=TorchConfig(
                 "cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout_s=int(settings.rank_timeout_s)
             ),

@@ -77,7 +77,7 @@ class Embed(RowStage):
 def _with_prober(folder: str, function: Callable[..., Iterable[Row]], *given: object) -> Work:
     """The batch function that calls `function` with the prober, what is `given` and a row, on one thread."""
     from train.gve import Gve  # brings torch, which only workers with a prober need
-    from train.loop import torch_threads
+    from train.threads import torch_threads
 
     work = each(partial(function, Gve.load(folder), *given))
 

@@ -17,11 +17,13 @@ from infra.errors import RowError, RunFailed, UsageError
 from infra.progress import Watcher
 from shards.embedder import Embedder
 from shards.records import INSTRUCTIONS, Pair
-from train.batches import TrainBatch, TrainingBatches
+from train.batches import PreparedPair, TrainBatch, TrainingBatches
 from train.checkpoint import Checkpoint, Progress, last_checkpoint, save_checkpoint
 from train.curriculum import plan_epoch
+from train.flops import peak_flops, shape_of, step_flops
 from train.gradcache import chunk_by_grid
 from train.gve import Gve
+from train.inputs import Prepared
 from train.log import RunLog
 from train.lora import load_trainable_state, trainable_state
 from train.loss import ContrastiveResult, PairIds
@@ -113,6 +115,8 @@ class TrainingRun:
             by_rank = self.ranks.share(list(relevance_of(prober, task, probes)))
             cosines = [cosine for part in by_rank for cosine in part]
             found[task] = float(np.mean(cosines)) if cosines else 0.0  # of a task whose probes are all bad
+        if not np.isfinite(list(found.values())).all():
+            raise RunFailed(f"before epoch {epoch + 1} the prober scores {found}: its weights are no good")
         return found
 
     def _steps_of_epoch(self) -> Iterator[dict[str, Any]]:
@@ -135,6 +139,7 @@ class TrainingRun:
                     "epoch": epoch,
                     "task": batch.task,
                     **figures,
+                    "mfu": self._utilisation(figures["tflop"], seconds),
                     "learning_rate": rate,
                     "seconds": seconds,
                     "data_wait_share": (got - asked) / seconds,
@@ -152,7 +157,8 @@ class TrainingRun:
         # What is dropped out depends on the step alone, so a resumed run needs no state of the generator.
         torch.manual_seed(self.settings.seed + self.progress.step * self.ranks.size + self.ranks.rank)
         self.optimizer.zero_grad()
-        result = self._backward(batch)
+        ids, sides = ids_and_sides(batch.pairs)
+        result = self._backward(batch, ids, sides)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
@@ -162,20 +168,19 @@ class TrainingRun:
             "positive_score": result.positive_score,
             "negative_gap": result.negative_gap,
             "masked_share": result.masked,
+            "tokens": sum(len(side.ids) for side in sides),  # of this rank, as is what follows
+            "tflop": step_flops(self.gve.model.config, shape_of(sides), self.settings.lora) / 1e12,
         }
 
-    def _backward(self, batch: TrainBatch) -> ContrastiveResult:
+    def _utilisation(self, tflop: float, seconds: float) -> float | None:
+        """Model FLOPs utilisation: of what the device could have done in the time; None when that is not known."""
+        name = torch.cuda.get_device_name(self.ranks.device) if self.ranks.device.type == "cuda" else ""
+        peak = peak_flops(name)
+        return None if peak is None else 1e12 * tflop / seconds / peak
+
+    def _backward(self, batch: TrainBatch, ids: PairIds, sides: Sequence[Prepared]) -> ContrastiveResult:
         """Leave the whole batch's gradients, clipped, at the weights. Raises RunFailed for what is not finite."""
         settings = self.settings
-        owned = [(row, negative) for row, pair in enumerate(batch.pairs) for negative in pair.negatives]
-        ids = PairIds(
-            tuple(pair.query_id for pair in batch.pairs),
-            tuple(pair.target_id for pair in batch.pairs),
-            tuple(negative.target_id for _, negative in owned),
-            tuple(row for row, _ in owned),
-        )
-        sides = [pair.query for pair in batch.pairs] + [pair.target for pair in batch.pairs]
-        sides += [negative.target for _, negative in owned]
         chunks = chunk_by_grid(sides, settings.chunk_tokens)
         with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=settings.bfloat16):
             result = step_backward(
@@ -208,6 +213,19 @@ class TrainingRun:
             progress = replace(self.progress, readers=readers)
             made = Checkpoint(progress, trainable_state(self.gve.model), self.optimizer.state_dict())
             save_checkpoint(self.out / CHECKPOINTS, made, self.identity, self.settings.checkpoints_kept)
+
+
+def ids_and_sides(pairs: Sequence[PreparedPair]) -> tuple[PairIds, list[Prepared]]:
+    """What a step is asked for: the ids of pairs and hard negatives, and queries, targets and negatives in a row."""
+    owned = [(row, negative) for row, pair in enumerate(pairs) for negative in pair.negatives]
+    ids = PairIds(
+        tuple(pair.query_id for pair in pairs),
+        tuple(pair.target_id for pair in pairs),
+        tuple(negative.target_id for _, negative in owned),
+        tuple(row for row, _ in owned),
+    )
+    targets = [pair.target for pair in pairs] + [negative.target for _, negative in owned]
+    return ids, [pair.query for pair in pairs] + targets
 
 
 def relevance_of(prober: Embedder, task: str, pairs: Iterable[Pair]) -> Iterator[float]:

@@ -17,5 +17,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
     )
     if mounted.returncode:
         pytest.skip(f"this user may not mount a small disk: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)

@@ -5,6 +5,7 @@ import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from small_training import OFTEN, SHORT, decisive, process_of, start, wait_for_s
 from infra.errors import DiskFull, RunFailed
 from train.gve import Gve
 from train.loop import read_report, train
-from train.settings import LoraSettings
+from train.settings import CurriculumSettings, LoraSettings
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +25,23 @@ def short_model(toy_release: str, tmp_path_factory: pytest.TempPathFactory) -> P
     return out
 
 
-def test_weights_that_are_not_finite_end_the_run_with_the_step_and_its_pairs(
-    toy_release: str, short_model: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("schedule", "told"),
+    [
+        ("pyramid", "before epoch 1 the prober scores .*nan"),
+        ("uniform", r"step 1 \((T2V|T2T|I2V), pairs .*the loss is nan"),
+    ],
+)
+def test_weights_that_are_not_finite_end_the_run_and_it_says_where(
+    schedule: Literal["pyramid", "uniform"], told: str, toy_release: str, short_model: Path, tmp_path: Path
 ) -> None:
     gve = Gve.load(short_model)
     with torch.no_grad():
         next(gve.model.language_model.parameters()).fill_(float("nan"))
     gve.save(tmp_path / "broken")
-    with pytest.raises(RunFailed, match=r"step 1 \((T2V|T2T|I2V), pairs .*the loss is nan"):
-        train(toy_release, str(tmp_path / "out"), replace(SHORT, checkpoint=str(tmp_path / "broken")))
+    settings = replace(SHORT, checkpoint=str(tmp_path / "broken"), curriculum=CurriculumSettings(schedule=schedule))
+    with pytest.raises(RunFailed, match=told):
+        train(toy_release, str(tmp_path / "out"), settings)
 
 
 def test_a_corrupt_shard_costs_its_samples_and_a_release_of_nothing_else_the_run(

@@ -1,0 +1,30 @@
+"""Ray Train's workers run the same training, and a lost one costs no more than what came after a checkpoint."""
+
+import os
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from small_training import OFTEN, SHORT, decisive, start
+
+from infra.errors import RunFailed
+from train.loop import read_report
+from train.on_ray import train_on_ray
+
+pytestmark = pytest.mark.slow
+
+
+def test_two_workers_train_what_two_ranks_of_torchrun_train(toy_release: str, tmp_path: Path) -> None:
+    report = train_on_ray(toy_release, str(tmp_path / "ray"), OFTEN, workers=2)
+    assert report.ranks == 2
+    assert start(toy_release, tmp_path / "torchrun", ranks=2).wait(300) == 0
+    assert decisive(tmp_path / "ray") == decisive(tmp_path / "torchrun")
+    assert read_report(str(tmp_path / "torchrun")) == report
+
+
+def test_what_cannot_be_trained_says_why(toy_release: str, tmp_path: Path) -> None:
+    broken = replace(SHORT, checkpoint=str(tmp_path / "no model here"))
+    with pytest.raises(RunFailed, match="no model at"):
+        train_on_ray(toy_release, str(tmp_path / "out"), broken, workers=2)
