@@ -71,13 +71,14 @@ def _embed(encode: Callable[[Sequence[S]], Tensor], sides: Sequence[S], rows: Se
 
 
 def _in_order(parts: Sequence[Tensor], chunks: Sequence[Sequence[int]]) -> Tensor:
-    places = torch.tensor([row for rows in chunks for row in rows]).argsort()
+    places = torch.tensor([row for rows in chunks for row in rows])
     return torch.cat(list(parts))[places]
 
 
 def _random_states() -> list[Tensor]:
     """States of the generators that dropout draws from: the CPU's and, where one is used, the current GPU's."""
-    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else [])]
+    on_gpu = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if on_gpu else [])]
 
 
 def _restore(states: list[Tensor]) -> None:

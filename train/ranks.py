@@ -17,6 +17,7 @@ from infra.errors import RunFailed, UsageError
 
 T = TypeVar("T")
 
+CPU = torch.device("cpu")
 TIMEOUT_S = 1800.0  # the slowest rank may be this late: it may have to fetch and decode its first shards
 BUCKET_BYTES = 2**26  # gradients are summed in pieces of about this size
 
@@ -31,11 +32,11 @@ class Ranks:
 
     rank: int = 0
     size: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     @classmethod
     def from_environment(cls, timeout_s: float = TIMEOUT_S) -> Ranks:
-        """The rank that torchrun's variables name; without them the only one.
+        """The rank that the variables of torchrun or Ray Train name; without them the only one.
 
         Waits until all ranks are there. A rank has the GPU of its LOCAL_RANK where there are GPUs, and
         tensors go from GPU to GPU by NCCL; all else goes by gloo. Raises UsageError for variables that
@@ -48,6 +49,8 @@ class Ranks:
         return ranks
 
     def _meet(self, timeout_s: float) -> None:
+        if dist.is_initialized():  # by Ray Train, for its workers
+            return
         # NCCL then raises when a rank is lost, as gloo does, instead of ending the process.
         os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")
         backend = "gloo" if self.device.type == "cpu" else "cpu:gloo,cuda:nccl"
@@ -59,7 +62,7 @@ class Ranks:
 
     def close(self) -> None:
         """Leave the other ranks."""
-        if self.size > 1:
+        if self.size > 1 and dist.is_initialized():
             dist.destroy_process_group()
 
     @contextmanager
@@ -125,7 +128,8 @@ class Ranks:
             flat = torch.cat([gradient.flatten() for gradient in bucket])
             with self._exchange():
                 dist.all_reduce(flat)
-            for gradient, total in zip(bucket, flat.split([gradient.numel() for gradient in bucket]), strict=True):
+            totals = torch.split(flat, [gradient.numel() for gradient in bucket])
+            for gradient, total in zip(bucket, totals, strict=True):
                 gradient.copy_(total.view_as(gradient))
 
 
@@ -159,7 +163,7 @@ def _whole_number(name: str, default: int) -> int:
 def _device(local_rank: int) -> torch.device:
     """The GPU of a machine's process `local_rank`, made the current one, or the CPU on a machine without GPUs."""
     if not torch.cuda.is_available():
-        return torch.device("cpu")
+        return CPU
     if local_rank >= torch.cuda.device_count():
         raise UsageError(f"local rank {local_rank} has no GPU: this machine has {torch.cuda.device_count()}")
     device = torch.device("cuda", local_rank)

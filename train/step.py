@@ -38,7 +38,7 @@ def step_backward(
     sizes = [len(ids.queries), len(ids.targets), len(ids.negatives)]
 
     def loss_of(embeddings: Tensor) -> ContrastiveResult:
-        queries, targets, negatives = embeddings.split(sizes)
+        queries, targets, negatives = torch.split(embeddings, sizes)
         return distributed_contrastive(ranks, queries, targets, negatives, ids, temperature, margin)
 
     return cached_backward(encode, sides, chunks, loss_of)

@@ -39,7 +39,10 @@ from train.tiny import train_tokenizer
 
 WARM_UP = 2  # steps, in which kernels are chosen and memory is reserved
 WIDTH, HEIGHT, FPS, SECONDS = 640, 360, 24, 10
-WORDS = "a red green blue bright dark square disc bar turns moves left right up down slowly over the grey ground".split()
+WORDS = (
+    *("a", "the", "red", "green", "blue", "bright", "dark", "grey", "square", "disc", "bar", "ground"),
+    *("turns", "moves", "left", "right", "up", "down", "slowly", "over"),
+)
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="pairs of a step")
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--pairs", type=int, default=256, help="different ones")
-    parser.add_argument("--chunk-tokens", type=int, default=8000, help="of GradCache alone; six times as many with both")
+    parser.add_argument(
+        "--chunk-tokens", type=int, default=8000, help="of GradCache alone; six times as many with both"
+    )
     parser.add_argument("--readers", type=int, default=12)
     parser.add_argument("--way", action="append", help="only this one; may be repeated")
     parser.add_argument("--self-test", action="store_true")

@@ -1,15 +1,12 @@
 """Ray Train's workers run the same training, and a lost one costs no more than what came after a checkpoint."""
 
-import os
-import signal
-import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from small_training import OFTEN, SHORT, decisive, start
 
-from infra.errors import RunFailed
+from infra.errors import UsageError
 from train.loop import read_report
 from train.on_ray import train_on_ray
 
@@ -26,5 +23,5 @@ def test_two_workers_train_what_two_ranks_of_torchrun_train(toy_release: str, tm
 
 def test_what_cannot_be_trained_says_why(toy_release: str, tmp_path: Path) -> None:
     broken = replace(SHORT, checkpoint=str(tmp_path / "no model here"))
-    with pytest.raises(RunFailed, match="no model at"):
+    with pytest.raises(UsageError, match="no model at"):
         train_on_ray(toy_release, str(tmp_path / "out"), broken, workers=2)
