@@ -1,10 +1,12 @@
-"""The contrastive loss of GVE and the scores shown beside it (arXiv 2510.27571, section 3.3)."""
+"""The contrastive loss of GVE and the measures watched beside it (arXiv 2510.27571, section 3.3)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -12,38 +14,111 @@ from torch.nn.functional import cross_entropy
 
 @dataclass(frozen=True)
 class ContrastiveResult:
-    """What one batch gives: the loss, to be differentiated, and two scores (cosines) to be watched."""
+    """What one step gives: the loss, to be differentiated, and three measures of its cosines."""
 
     loss: Tensor
-    positive_score: float  # mean cosine of a query and its own target
-    negative_gap: float  # mean over queries of that cosine less the best cosine with another's target
+    positive_score: float  # mean over pairs of a query and its own target
+    negative_gap: float | None  # mean of that less the best kept negative's, over queries with one; None: none has
+    masked: float  # share of all negatives of both directions left out as suspected positives
 
 
-def symmetric_info_nce(queries: Tensor, targets: Tensor, same: Tensor, temperature: float) -> ContrastiveResult:
-    """Symmetric InfoNCE over in-batch negatives, L = (L_q->y + L_y->q) / 2 with cosine scores s:
+@dataclass(frozen=True)
+class PairIds:
+    """The ids of a batch of n pairs and m hard negatives; negatives are targets of other pairs."""
 
-        L_q = -log exp(s(q_i, y_i) / t) / sum_j exp(s(q_i, y_j) / t)
+    queries: tuple[str, ...]
+    targets: tuple[str, ...]
+    negatives: tuple[str, ...] = ()
+    owners: tuple[int, ...] = ()  # for each negative, the row of the query that it was mined for
 
-    `queries` and `targets` are unit vectors [n, dim], row i of one belonging to row i of the other. Where
-    `same` [n, n] is true off the diagonal, y_j is as right for q_i as its own target: it is left out of
-    the sums of both directions.
+    @classmethod
+    def joined(cls, parts: Sequence[PairIds]) -> PairIds:
+        """The ids of several batches as those of one; owners' rows move along with their queries."""
+        starts = accumulate((len(part.queries) for part in parts), initial=0)
+        return cls(
+            tuple(name for part in parts for name in part.queries),
+            tuple(name for part in parts for name in part.targets),
+            tuple(name for part in parts for name in part.negatives),
+            tuple(start + row for start, part in zip(starts, parts, strict=False) for row in part.owners),
+        )
+
+    def right_negatives(self) -> Tensor:
+        """Bool [m]: the hard negatives that some pair of the batch names as a positive of their owner."""
+        positives = set(zip(self.queries, self.targets, strict=True))
+        owned = zip(self.owners, self.negatives, strict=True)
+        return torch.tensor([(self.queries[row], name) in positives for row, name in owned], dtype=torch.bool)
+
+
+def known_positives(query_ids: Sequence[str], target_ids: Sequence[str]) -> Tensor:
+    """Bool [n, n]: whether some pair of the batch joins the query of row i to the target of row j.
+
+    Several positives: a query that stands in several pairs has a row for each, whose positive is that
+    pair's target; its other targets are marked here, and so are negatives in none of its rows. The
+    loss's mean over rows is then the mean over the query's positives. The same holds for a target of
+    several queries.
+    """
+    queries, targets = _numbers(query_ids), _numbers(target_ids)
+    paired = np.zeros((len(queries), len(targets)), dtype=bool)
+    paired[queries, targets] = True
+    return torch.from_numpy(paired[np.ix_(queries, targets)])
+
+
+def _numbers(names: Sequence[str]) -> list[int]:
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(name, len(numbers)) for name in names]
+
+
+def contrastive_loss(
+    queries: Tensor,
+    targets: Tensor,
+    negatives: Tensor,
+    owner: Tensor,
+    known: Tensor,
+    temperature: float,
+    margin: float,
+) -> ContrastiveResult:
+    """Symmetric InfoNCE over in-batch and hard negatives, L = (L_q->y + L_y->q) / 2 with cosines s:
+
+        L_q->y = mean_i -log exp(s(q_i, y_i) / t) / [sum_j exp(s(q_i, y_j) / t) + sum_{k in H_i} exp(s(q_i, y-_k) / t)]
+        L_y->q = mean_j -log exp(s(q_j, y_j) / t) / sum_i exp(s(q_i, y_j) / t)
+
+    `queries` and `targets` are unit vectors [n, dim], n > 0, row i of one belonging to row i of the
+    other; `negatives` are unit vectors [m, dim], m >= 0, and H_i those with `owner` [m] i. Left out of
+    the sums, off the diagonal: targets of rows j where `known` [n, n] is true for (i, j), in both
+    directions; and any negative that beats the sum's own positive by more than `margin`, which is more
+    likely a positive nobody named. Which these are is decided without gradients.
     """
     n = len(queries)
-    own = torch.eye(n, dtype=torch.bool, device=queries.device)
-    scores = queries @ targets.T
-    logits = (scores / temperature).masked_fill(same & ~own, -torch.inf)
-    labels = torch.arange(n, device=queries.device)
-    loss = (cross_entropy(logits, labels) + cross_entropy(logits.T, labels)) / 2
+    scores = queries @ torch.cat([targets, negatives]).T
+    back = scores[:, :n].T  # hard negatives are negatives of queries alone
+    others = ~(known | torch.eye(n, dtype=torch.bool, device=known.device))
+    hard = owner == torch.arange(n, device=owner.device)[:, None]
+    candidates = torch.cat([others, hard], dim=1)
+    kept, kept_back = _unsuspected(scores, candidates, margin), _unsuspected(back, others.T, margin)
+    asked, left = int(candidates.sum() + others.sum()), int(kept.sum() + kept_back.sum())
+    return ContrastiveResult(
+        loss=(_info_nce(scores, kept, temperature) + _info_nce(back, kept_back, temperature)) / 2,
+        positive_score=float(scores.detach().diagonal().mean()),
+        negative_gap=_gap(scores.detach(), kept),
+        masked=(asked - left) / asked if asked else 0.0,
+    )
+
+
+def _unsuspected(scores: Tensor, candidates: Tensor, margin: float) -> Tensor:
     seen = scores.detach()
-    best_negative = seen.masked_fill(same | own, -1.0).amax(dim=1)  # -1: no cosine is lower
-    positive = seen.diagonal()
-    return ContrastiveResult(loss, float(positive.mean()), float((positive - best_negative).mean()))
+    return candidates & (seen <= seen.diagonal()[:, None] + margin)
 
 
-def same_content(query_ids: Sequence[str], target_ids: Sequence[str]) -> Tensor:
-    """Bool [n, n]: whether pairs i and j share their query or their target, so neither is the other's negative."""
-    rows = [
-        [q == other_q or t == other_t for other_q, other_t in zip(query_ids, target_ids, strict=True)]
-        for q, t in zip(query_ids, target_ids, strict=True)
-    ]
-    return torch.tensor(rows)
+def _info_nce(scores: Tensor, negatives: Tensor, temperature: float) -> Tensor:
+    """Mean over rows i of -log softmax_i over column i and those where `negatives`, of `scores`' shape, is true."""
+    summed = negatives.clone().fill_diagonal_(True)
+    logits = (scores / temperature).masked_fill(~summed, -torch.inf)
+    return cross_entropy(logits, torch.arange(len(scores), device=scores.device))
+
+
+def _gap(scores: Tensor, kept: Tensor) -> float | None:
+    rows = kept.any(dim=1)
+    if not rows.any():
+        return None
+    best = scores.masked_fill(~kept, -torch.inf).amax(dim=1)
+    return float((scores.diagonal() - best)[rows].mean())

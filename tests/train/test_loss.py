@@ -1,67 +1,168 @@
 """The contrastive loss equals the equation of the paper, written out pair by pair."""
 
 import math
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn.functional import normalize
 
-from train.loop import learning_rate
-from train.loss import same_content, symmetric_info_nce
+from train.loss import ContrastiveResult, PairIds, contrastive_loss, known_positives
 
-
-def naive_loss(queries: np.ndarray, targets: np.ndarray, q_ids: list[str], t_ids: list[str], t: float) -> float:
-    n = len(queries)
-
-    def one_way(score: list[list[float]]) -> float:
-        total = 0.0
-        for i in range(n):
-            others = [j for j in range(n) if j != i and q_ids[j] != q_ids[i] and t_ids[j] != t_ids[i]]
-            below = math.exp(score[i][i] / t) + sum(math.exp(score[i][j] / t) for j in others)
-            total -= math.log(math.exp(score[i][i] / t) / below)
-        return total / n
-
-    forward = [[float(q @ y) for y in targets] for q in queries]
-    backward = [[forward[i][j] for i in range(n)] for j in range(n)]
-    return (one_way(forward) + one_way(backward)) / 2
+Row = tuple[str, str, list[str]]  # ids of a query, its target and its hard negatives
 
 
-ids = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("uvwxyz")), min_size=1, max_size=8)
+class Naive(NamedTuple):
+    loss: float
+    positive_score: float
+    negative_gap: float | None
+    masked: float
 
 
-@given(ids, st.integers(0, 1000), st.sampled_from([0.03, 0.5]))
-def test_equals_the_equation(pairs: list[tuple[str, str]], seed: int, temperature: float) -> None:
-    rng = np.random.default_rng(seed)
-    queries, targets = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in rng.normal(size=(2, len(pairs), 5)))
-    q_ids, t_ids = [q for q, _ in pairs], [t for _, t in pairs]
-    result = symmetric_info_nce(
-        torch.from_numpy(queries), torch.from_numpy(targets), same_content(q_ids, t_ids), temperature
+def ids_of(rows: list[Row]) -> PairIds:
+    return PairIds(
+        tuple(query for query, _, _ in rows),
+        tuple(target for _, target, _ in rows),
+        tuple(name for _, _, names in rows for name in names),
+        tuple(row for row, (_, _, names) in enumerate(rows) for _ in names),
     )
-    assert float(result.loss) == pytest.approx(naive_loss(queries, targets, q_ids, t_ids, temperature), abs=1e-9)
 
 
-def test_scores_are_of_the_positives_and_the_hardest_unmasked_negatives() -> None:
-    queries = torch.eye(3)
-    targets = torch.nn.functional.normalize(torch.tensor([[1.0, 0, 0], [0.8, 0.6, 0], [0.6, 0, 0.8]]), dim=1)
-    result = symmetric_info_nce(queries, targets, same_content(["a", "b", "c"], ["x", "x", "z"]), 0.03)
-    assert result.positive_score == pytest.approx((1 + 0.6 + 0.8) / 3)
-    assert result.negative_gap == pytest.approx(((1 - 0.6) + (0.6 - 0) + (0.8 - 0)) / 3)
+def loss_of(ids: PairIds, queries: Tensor, targets: Tensor, negatives: Tensor, t: float, margin: float):
+    kept = ~ids.right_negatives()
+    owner = torch.tensor(ids.owners, dtype=torch.int64)[kept]
+    known = known_positives(ids.queries, ids.targets)
+    return contrastive_loss(queries, targets, negatives[kept], owner, known, t, margin)
 
 
-def test_shared_content_gives_no_gradient() -> None:
-    queries = torch.nn.functional.normalize(torch.randn(2, 4), dim=1).requires_grad_()
-    symmetric_info_nce(queries, queries.detach(), same_content(["a", "b"], ["x", "x"]), 0.03).loss.backward()
-    assert queries.grad is not None
-    assert not queries.grad.any()
+def naive(rows: list[Row], queries: np.ndarray, targets: np.ndarray, negatives: np.ndarray, t: float, margin: float):
+    """The loss and its measures by loops over pairs, from ids and vectors alone."""
+    positives = {(query, target) for query, target, _ in rows}
+    losses, gaps, asked, left_out, hard = [], [], 0, 0, iter(negatives)
+
+    def one_way(own: float, others: list[float]) -> list[float]:
+        nonlocal asked, left_out
+        kept = [score for score in others if score <= own + margin]
+        asked, left_out = asked + len(others), left_out + len(others) - len(kept)
+        losses.append(-math.log(math.exp(own / t) / sum(math.exp(score / t) for score in [own, *kept])))
+        return kept
+
+    for i, (query, target, names) in enumerate(rows):
+        own = float(queries[i] @ targets[i])
+        others = [float(queries[i] @ targets[j]) for j, row in enumerate(rows) if (query, row[1]) not in positives]
+        mined = [(name, float(queries[i] @ next(hard))) for name in names]
+        others += [score for name, score in mined if (query, name) not in positives]
+        kept = one_way(own, others)
+        gaps += [own - max(kept)] if kept else []
+        askers = [j for j, row in enumerate(rows) if (row[0], target) not in positives]
+        one_way(own, [float(queries[j] @ targets[i]) for j in askers])
+    return Naive(
+        sum(losses) / len(rows) / 2,
+        float(np.mean([q @ y for q, y in zip(queries, targets, strict=True)])),
+        float(np.mean(gaps)) if gaps else None,
+        left_out / asked if asked else 0.0,
+    )
 
 
-def test_the_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
-    rates = [learning_rate(step, 110, peak=2.0, warmup_share=10 / 110) for step in range(110)]
-    assert rates[:11] == pytest.approx([0.2 * n for n in range(1, 11)] + [2.0])
-    assert rates[60] == pytest.approx(1.0)
-    assert all(later < earlier for earlier, later in pairwise(rates[10:]))
-    assert 0 < rates[-1] < 0.001
-    assert learning_rate(0, 1, 2.0, 0.0) == 2.0
+names = st.sampled_from("uvwxyz")
+batches = st.lists(st.tuples(st.sampled_from("abcdef"), names, st.lists(names, max_size=3)), min_size=1, max_size=8)
+
+
+def unit_vectors(rng: np.random.Generator, count: int) -> np.ndarray:
+    vectors = rng.normal(size=(count, 5))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@given(batches, st.integers(0, 1000), st.sampled_from([0.03, 0.5]), st.sampled_from([0.0, 0.1, 0.5, 2.0]))
+def test_equals_the_equation(rows: list[Row], seed: int, temperature: float, margin: float) -> None:
+    rng, ids = np.random.default_rng(seed), ids_of(rows)
+    vectors = [unit_vectors(rng, len(part)) for part in (ids.queries, ids.targets, ids.negatives)]
+    result = loss_of(ids, *map(torch.from_numpy, vectors), temperature, margin)
+    expected = naive(rows, *vectors, temperature, margin)
+    assert result.loss.dtype == torch.float64
+    assert float(result.loss) == pytest.approx(expected.loss, abs=1e-9)
+    assert result.positive_score == pytest.approx(expected.positive_score)
+    assert result.negative_gap == pytest.approx(expected.negative_gap)
+    assert result.masked == pytest.approx(expected.masked)
+
+
+def cosines(*rows: list[float]) -> Tensor:
+    """Unit vectors [n, 3] with these first two components."""
+    return torch.tensor([[a, b, math.sqrt(max(0.0, 1 - a * a - b * b))] for a, b in rows], dtype=torch.float64)
+
+
+def small(hard: list[float], margin: float) -> ContrastiveResult:
+    """Two pairs with cosines 0.5 and 0.4 of their own, 0.55 and 0.1 of the other's, and one hard negative of pair 0."""
+    queries = cosines([1, 0], [0, 1])
+    targets = cosines([0.5, 0.1], [0.55, 0.4])
+    return contrastive_loss(
+        queries, targets, cosines(hard), torch.tensor([0]), torch.eye(2, dtype=torch.bool), 0.5, margin
+    )
+
+
+def test_by_hand() -> None:
+    result = small([0.3, 0.9], margin=0.2)
+    q_0 = -math.log(math.exp(1.0) / (math.exp(1.0) + math.exp(1.1) + math.exp(0.6)))
+    q_1 = -math.log(math.exp(0.8) / (math.exp(0.8) + math.exp(0.2)))  # the hard negative is not its own
+    y_0 = -math.log(math.exp(1.0) / (math.exp(1.0) + math.exp(0.2)))
+    y_1 = -math.log(math.exp(0.8) / (math.exp(0.8) + math.exp(1.1)))
+    assert float(result.loss) == pytest.approx((q_0 + q_1 + y_0 + y_1) / 4, abs=1e-12)
+    assert result.positive_score == pytest.approx(0.45)
+    assert result.negative_gap == pytest.approx(((0.5 - 0.55) + (0.4 - 0.1)) / 2)
+    assert result.masked == 0
+
+
+def test_a_negative_far_above_the_positive_is_left_out_of_each_direction_by_that_direction_s_positive() -> None:
+    """0.55 beats the positive of its query, 0.5, by less than 0.1, and that of its target, 0.4, by more."""
+    result = small([0.65, 0.0], margin=0.1)
+    q_0 = -math.log(math.exp(1.0) / (math.exp(1.0) + math.exp(1.1)))  # without the hard negative, 0.15 above
+    q_1 = -math.log(math.exp(0.8) / (math.exp(0.8) + math.exp(0.2)))
+    y_0 = -math.log(math.exp(1.0) / (math.exp(1.0) + math.exp(0.2)))
+    assert float(result.loss) == pytest.approx((q_0 + q_1 + y_0 + 0.0) / 4, abs=1e-12)
+    assert result.masked == pytest.approx(2 / 5)
+
+
+@pytest.mark.parametrize("margin", [0.1, 2.0])
+def test_gradients_are_those_of_finite_differences(margin: float) -> None:
+    torch.manual_seed(0)
+    sides = [torch.randn(rows, 3, dtype=torch.float64, requires_grad=True) for rows in (4, 4, 5)]
+    owner, known = torch.tensor([0, 3, 1, 0, 3]), known_positives("abca", "xyzz")
+
+    def loss(*sides: Tensor) -> Tensor:
+        return contrastive_loss(*(normalize(side, dim=1) for side in sides), owner, known, 0.2, margin).loss
+
+    assert torch.autograd.gradcheck(loss, sides)
+
+
+def test_known_positives_of_another_row_get_no_gradient() -> None:
+    torch.manual_seed(0)
+    queries, targets = (normalize(torch.randn(2, 4), dim=1).requires_grad_() for _ in range(2))
+    ids = PairIds(("a", "a"), ("x", "y"), ("y",), (0,))
+    negatives = targets.detach()[1:].clone().requires_grad_()
+    result = loss_of(ids, queries, targets, negatives, 0.03, 2.0)
+    result.loss.backward()
+    for side in (queries, targets):
+        assert side.grad is not None
+        assert not side.grad.any()
+    assert negatives.grad is None or not negatives.grad.any()
+    assert result.loss.dtype == torch.float32
+    assert (result.loss.item(), result.negative_gap, result.masked) == (0, None, 0)
+
+
+def test_a_query_all_of_whose_negatives_are_suspected_does_not_count_for_the_gap() -> None:
+    assert small([0.55, 0.0], margin=0.01).negative_gap == pytest.approx(0.4 - 0.1)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), names), max_size=12))
+def test_a_known_positive_is_what_some_pair_joins(pairs: list[tuple[str, str]]) -> None:
+    known = known_positives([query for query, _ in pairs], [target for _, target in pairs])
+    assert known.tolist() == [[(query, target) in pairs for _, target in pairs] for query, _ in pairs]
+
+
+@given(st.lists(batches, min_size=1, max_size=4))
+def test_ids_of_several_batches_are_those_of_one(parts: list[list[Row]]) -> None:
+    assert PairIds.joined([ids_of(part) for part in parts]) == ids_of([row for part in parts for row in part])
