@@ -58,11 +58,9 @@ def _backward_by_chunks(
     embeddings = _in_order(parts, chunks).requires_grad_()
     result = loss_of(embeddings)
     (gradients,) = torch.autograd.grad(result.loss, embeddings)
-    after = _random_states()
-    for rows, state in zip(chunks, states, strict=True):
+    for rows, state in zip(chunks, states, strict=True):  # the last one leaves the generators as it did before
         _restore(state)
         _embed(encode, sides, rows).backward(gradients[list(rows)])  # type: ignore[no-untyped-call]
-    _restore(after)
     return result
 
 
@@ -71,7 +69,7 @@ def _embed(encode: Callable[[Sequence[S]], Tensor], sides: Sequence[S], rows: Se
 
 
 def _in_order(parts: Sequence[Tensor], chunks: Sequence[Sequence[int]]) -> Tensor:
-    places = torch.tensor([row for rows in chunks for row in rows])
+    places = torch.tensor([row for rows in chunks for row in rows]).argsort()
     return torch.cat(list(parts))[places]
 
 

@@ -22,6 +22,7 @@ from infra.errors import RunFailed, UsageError
 from infra.recipe import build
 from shards.records import Side
 from train.architectures import find_config, with_tokenizer
+from train.attention import group_segments
 from train.inputs import InputBuilder, Prepared, collate, token_id
 from train.lora import has_adapters
 from train.pixels import MERGE, PATCH, TEMPORAL
@@ -63,6 +64,7 @@ class Gve:
         if (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size) != (PATCH, MERGE, TEMPORAL):
             raise UsageError("the checkpoint's vision patches are not Qwen2.5-VL's 14 x 14 pixels by 2 frames")
         model.visual.patch_embed = LinearPatchEmbed(model.visual.patch_embed.proj)
+        group_segments(model.visual)
         self.model = model
         self.settings = settings
         self.inputs = InputBuilder(tokenizer, settings, vision.tokens_per_second)

@@ -32,14 +32,18 @@ def ids_of(rows: list[Row]) -> PairIds:
     )
 
 
-def loss_of(ids: PairIds, queries: Tensor, targets: Tensor, negatives: Tensor, t: float, margin: float):
+def loss_of(
+    ids: PairIds, queries: Tensor, targets: Tensor, negatives: Tensor, t: float, margin: float
+) -> ContrastiveResult:
     kept = ~ids.right_negatives()
     owner = torch.tensor(ids.owners, dtype=torch.int64)[kept]
     known = known_positives(ids.queries, ids.targets)
     return contrastive_loss(queries, targets, negatives[kept], owner, known, t, margin)
 
 
-def naive(rows: list[Row], queries: np.ndarray, targets: np.ndarray, negatives: np.ndarray, t: float, margin: float):
+def naive(
+    rows: list[Row], queries: np.ndarray, targets: np.ndarray, negatives: np.ndarray, t: float, margin: float
+) -> Naive:
     """The loss and its measures by loops over pairs, from ids and vectors alone."""
     positives = {(query, target) for query, target, _ in rows}
     losses, gaps, asked, left_out, hard = [], [], 0, 0, iter(negatives)
