@@ -3,6 +3,7 @@
 import pytest
 import torch
 from gve_sides import SIDES, TEXTS, clip, picture
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from shards.records import Side
@@ -38,7 +39,7 @@ def prepared(request: pytest.FixtureRequest, gve: Gve) -> Prepared:
 
 
 def counted(gve: Gve, prepared: Prepared, backward: bool) -> int:
-    with FlopCounterMode(display=False) as counter:
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         vectors = gve.encode([prepared])
         if backward:
             (vectors * torch.ones(gve.dim)).sum().backward()

@@ -84,6 +84,23 @@ def test_groups_hold_every_row_once_and_similar_lengths() -> None:
     assert all(max(lengths[r] for r in rows) <= 1.3 * min(lengths[r] for r in rows) for rows in groups)
 
 
+def test_attention_in_groups_is_that_of_each_segment(gve: Gve) -> None:
+    """Against transformers' own module with the same layers, on segments of many lengths in any order."""
+    own = gve.model.visual.blocks[0].attn
+    native = Qwen2_5_VLModel(gve.model.config).visual.blocks[0].attn
+    native.qkv, native.proj = own.qkv, own.proj
+    edges = torch.tensor([0, 16, 24, 40, 44, 60, 61, 69], dtype=torch.int32)
+    torch.manual_seed(0)
+    patches = torch.randn(69, native.dim)
+    angles = torch.randn(69, native.head_dim)
+    turned = (angles.cos(), angles.sin())
+    expected = native(patches, cu_seqlens=edges, position_embeddings=turned)
+    for _ in range(2):  # the second time from what was found
+        torch.testing.assert_close(own(patches, cu_seqlens=edges, position_embeddings=turned), expected)
+    again = native(patches, cu_seqlens=edges[[0, 2, 4, 7]], position_embeddings=turned)
+    torch.testing.assert_close(own(patches, cu_seqlens=edges[[0, 2, 4, 7]], position_embeddings=turned), again)
+
+
 def test_the_linear_patch_embedding_is_the_convolution(gve: Gve) -> None:
     ours = gve.model.visual.patch_embed
     assert isinstance(ours, LinearPatchEmbed)
