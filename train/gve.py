@@ -22,7 +22,7 @@ from infra.errors import RunFailed, UsageError
 from infra.recipe import build
 from shards.records import Side
 from train.architectures import find_config, with_tokenizer
-from train.inputs import InputBuilder, Prepared, collate, token_id
+from train.inputs import Batch, InputBuilder, Prepared, collate, token_id
 from train.lora import has_adapters
 from train.pixels import MERGE, PATCH, TEMPORAL
 from train.settings import InputSettings, TinySettings
@@ -30,6 +30,12 @@ from train.tiny import random_model, tiny_config, train_tokenizer
 
 SETTINGS_KEY = "gve"  # our entry in the model's config.json
 TOKENIZER_FILE = "tokenizer.json"
+# What sentence-transformers loads the folder by (`train.sentence_transformer`).
+MODULES = [{"idx": 0, "name": "0", "path": "", "type": "train.sentence_transformer.GveModule"}]
+SIDE_FILES = {
+    "modules.json": MODULES,
+    "config_sentence_transformers.json": {"model_type": "SentenceTransformer", "similarity_fn_name": "cosine"},
+}
 EMBED_BATCH = 64  # sides embedded at once; it changes the speed, not the vectors
 GROUP_STRETCH = 1.3  # longest over shortest sequence of those padded to one length
 
@@ -118,6 +124,7 @@ class Gve:
     def save(self, folder: str | Path) -> None:
         """Write weights, configuration with the input settings, and tokenizer, in Hugging Face's layout.
 
+        sentence-transformers loads the folder too, with `trust_remote_code`, where this package is installed.
         Raises RunFailed while there are adapters in the weights: the folder would be no plain Qwen2.5-VL.
         """
         if has_adapters(self.model):
@@ -128,9 +135,9 @@ class Gve:
         with no_bars():
             self.model.save_pretrained(path)
         self.inputs.tokenizer.save(str(path / TOKENIZER_FILE))
-        (path / "tokenizer_config.json").write_text(
-            json.dumps({"tokenizer_class": "Qwen2Tokenizer", "pad_token": self.settings.pooled_token}, indent=2)
-        )
+        tokenizer = {"tokenizer_class": "Qwen2Tokenizer", "pad_token": self.settings.pooled_token}
+        for name, content in {"tokenizer_config.json": tokenizer, **SIDE_FILES}.items():
+            (path / name).write_text(json.dumps(content, indent=2))
 
     @property
     def dim(self) -> int:
@@ -153,12 +160,13 @@ class Gve:
         e = h_p / ||h_p||, p the last attended position of the last hidden layer (section 3.3).
         """
         groups = similar_lengths([len(side.ids) for side in prepared])
-        parts = [self._encode_padded([prepared[row] for row in rows]) for rows in groups]
+        parts = [self.encode_batch(collate([prepared[row] for row in rows], self.pad_id)) for rows in groups]
         order = torch.tensor([row for rows in groups for row in rows])
         return torch.cat(parts)[order.argsort()]
 
-    def _encode_padded(self, prepared: Sequence[Prepared]) -> Tensor:
-        arguments = collate(prepared, self.pad_id).arguments(self.model.device)
+    def encode_batch(self, batch: Batch) -> Tensor:
+        """Unit embeddings float32 [n, dim] of the sides of a batch, padded as they are."""
+        arguments = batch.arguments(self.model.device)
         hidden = self.model(**arguments, use_cache=False).last_hidden_state
         return nn.functional.normalize(pool_last(hidden, arguments["attention_mask"]).float(), dim=-1)
 

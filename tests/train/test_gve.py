@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGene
 from infra.errors import UsageError
 from shards.records import Side
 from train.gve import Gve, LinearPatchEmbed, pool_last, similar_lengths
+from train.inputs import collate
 from train.settings import InputSettings, TinySettings
 from train.tiny import tiny_config, train_tokenizer
 
@@ -43,7 +44,7 @@ def test_a_side_alone_and_in_a_mixed_padded_batch_has_one_vector(gve: Gve) -> No
     alone = np.concatenate([gve.embed([side]) for side in SIDES])
     prepared = [gve.inputs.prepare(side) for side in SIDES]
     with torch.inference_mode():
-        padded = gve._encode_padded(prepared).numpy()
+        padded = gve.encode_batch(collate(prepared, gve.pad_id)).numpy()
     np.testing.assert_allclose(together, alone, atol=1e-5)
     np.testing.assert_allclose(padded, alone, atol=1e-5)
 
