@@ -101,9 +101,7 @@ def test_saved_by_sentence_transformers_it_is_the_same_model(
 
 
 def test_it_knows_its_size_and_takes_a_type(gve: Gve, folder: Path) -> None:
-    half = SentenceTransformer(
-        str(folder), trust_remote_code=True, device="cpu", model_kwargs={"dtype": "bfloat16"}
-    )
+    half = SentenceTransformer(str(folder), trust_remote_code=True, device="cpu", model_kwargs={"dtype": "bfloat16"})
     assert half.get_embedding_dimension() == gve.dim
     assert half.max_seq_length == INPUTS.max_tokens
     assert next(half.parameters()).dtype == torch.bfloat16
