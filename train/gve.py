@@ -30,11 +30,11 @@ from train.tiny import random_model, tiny_config, train_tokenizer
 
 SETTINGS_KEY = "gve"  # our entry in the model's config.json
 TOKENIZER_FILE = "tokenizer.json"
-# What sentence-transformers loads the folder by (`train.sentence_transformer`).
-MODULES = [{"idx": 0, "name": "0", "path": "", "type": "train.sentence_transformer.GveModule"}]
+# What sentence-transformers loads the folder by (`train.sentence_transformer`), and what MTEB reads of one on the Hub.
 SIDE_FILES = {
-    "modules.json": MODULES,
+    "modules.json": [{"idx": 0, "name": "0", "path": "", "type": "train.sentence_transformer.GveModule"}],
     "config_sentence_transformers.json": {"model_type": "SentenceTransformer", "similarity_fn_name": "cosine"},
+    "sentence_bert_config.json": {"modality_config": {"text": {}, "image": {}, "video": {}}},
 }
 EMBED_BATCH = 64  # sides embedded at once; it changes the speed, not the vectors
 GROUP_STRETCH = 1.3  # longest over shortest sequence of those padded to one length
