@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLModel
+from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
 from infra.errors import UsageError
 from shards.records import Side
-from train.gve import Gve, LinearPatchEmbed, pool_last, similar_lengths
+from train.gve import Gve, pool_last, similar_lengths
 from train.inputs import collate
 from train.settings import InputSettings, TinySettings
 from train.tiny import tiny_config, train_tokenizer
@@ -83,15 +83,6 @@ def test_groups_hold_every_row_once_and_similar_lengths() -> None:
     groups = similar_lengths(lengths)
     assert sorted(row for rows in groups for row in rows) == list(range(200))
     assert all(max(lengths[r] for r in rows) <= 1.3 * min(lengths[r] for r in rows) for rows in groups)
-
-
-def test_the_linear_patch_embedding_is_the_convolution(gve: Gve) -> None:
-    ours = gve.model.visual.patch_embed
-    assert isinstance(ours, LinearPatchEmbed)
-    native = Qwen2_5_VLModel(gve.model.config).visual.patch_embed
-    native.load_state_dict(ours.state_dict())
-    patches = torch.randn(40, 1176)
-    torch.testing.assert_close(ours(patches), native(patches), atol=1e-5, rtol=1e-5)
 
 
 def test_saved_and_loaded_it_gives_the_same_vectors_and_files(gve: Gve, tmp_path: Path) -> None:
