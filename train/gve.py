@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -151,8 +151,15 @@ class Gve:
     def encode_batch(self, batch: Batch) -> Tensor:
         """Unit embeddings float32 [n, dim] of the sides of a batch, padded as they are."""
         arguments = batch.arguments(self.model.device)
-        hidden = self.model(**arguments, use_cache=False).last_hidden_state
+        with self._precision():
+            hidden = self.model(**arguments, use_cache=False).last_hidden_state
         return nn.functional.normalize(pool_last(hidden, arguments["attention_mask"]).float(), dim=-1)
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Products in the type of the weights, also those of adapters, which are float32 beside bfloat16 weights."""
+        if self.model.dtype == torch.float32:
+            return nullcontext()  # whoever trains may have chosen another type for the products
+        return torch.autocast(self.model.device.type, self.model.dtype)
 
     @torch.inference_mode()
     def embed(self, sides: Sequence[Side], instruction: str = "") -> NDArray[np.float32]:

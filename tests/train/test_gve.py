@@ -131,6 +131,7 @@ def test_in_bfloat16_it_embeds_nearly_alike_in_float32(gve: Gve, tmp_path: Path)
     gve.save(tmp_path)
     half = Gve.load(tmp_path, dtype=torch.bfloat16)
     assert {weight.dtype for weight in half.model.parameters()} == {torch.bfloat16}
+    assert {buffer.dtype for buffer in half.model.buffers()} == {torch.float32}, "rotary frequencies are fine"
     vectors = half.embed(SIDES)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
@@ -142,6 +143,7 @@ def test_it_starts_from_random_weights_in_the_shape_of_an_architecture(gve: Gve,
     gve.save(tmp_path)
     begun = [Gve.start(str(tmp_path), gve.inputs.tokenizer, seed) for seed in (1, 1, 2)]
     assert {weight.dtype for weight in begun[0].model.parameters()} == {torch.bfloat16}
+    assert {buffer.dtype for buffer in begun[0].model.buffers()} == {torch.float32}
     shapes = [{name: weight.shape for name, weight in g.model.named_parameters()} for g in (gve, begun[0])]
     assert shapes[0] == shapes[1]
     first, again, other = (one.embed(SIDES[:2]) for one in begun)
