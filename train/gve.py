@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,34 +22,23 @@ from infra.errors import RunFailed, UsageError
 from infra.recipe import build
 from shards.records import Side
 from train.architectures import find_config, with_tokenizer
-from train.attention import group_segments
-from train.inputs import InputBuilder, Prepared, collate, token_id
+from train.inputs import Batch, InputBuilder, Prepared, collate, token_id
 from train.lora import has_adapters
 from train.pixels import MERGE, PATCH, TEMPORAL
 from train.settings import InputSettings, TinySettings
 from train.tiny import random_model, tiny_config, train_tokenizer
+from train.vision import quicken
 
 SETTINGS_KEY = "gve"  # our entry in the model's config.json
 TOKENIZER_FILE = "tokenizer.json"
+# What sentence-transformers loads the folder by (`train.sentence_transformer`), and what MTEB reads of one on the Hub.
+SIDE_FILES = {
+    "modules.json": [{"idx": 0, "name": "0", "path": "", "type": "train.sentence_transformer.GveModule"}],
+    "config_sentence_transformers.json": {"model_type": "SentenceTransformer", "similarity_fn_name": "cosine"},
+    "sentence_bert_config.json": {"modality_config": {"text": {}, "image": {}, "video": {}}},
+}
 EMBED_BATCH = 64  # sides embedded at once; it changes the speed, not the vectors
 GROUP_STRETCH = 1.3  # longest over shortest sequence of those padded to one length
-
-
-class LinearPatchEmbed(nn.Module):
-    """The vision tower's patch embedding as one matrix product.
-
-    Its 3-D convolution has a stride equal to its kernel, so it is a linear map of each patch; as such
-    it is five times faster on CPU. It holds the convolution itself: checkpoints keep their names.
-    """
-
-    def __init__(self, proj: nn.Conv3d) -> None:
-        super().__init__()
-        self.proj = proj
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """Patches [n, 3 * 2 * 14 * 14] to embeddings [n, hidden]."""
-        weight = self.proj.weight.flatten(1)
-        return nn.functional.linear(patches.to(weight.dtype), weight)
 
 
 class Gve:
@@ -63,8 +52,7 @@ class Gve:
         vision = model.config.vision_config
         if (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size) != (PATCH, MERGE, TEMPORAL):
             raise UsageError("the checkpoint's vision patches are not Qwen2.5-VL's 14 x 14 pixels by 2 frames")
-        model.visual.patch_embed = LinearPatchEmbed(model.visual.patch_embed.proj)
-        group_segments(model.visual)
+        quicken(model.visual)
         self.model = model
         self.settings = settings
         self.inputs = InputBuilder(tokenizer, settings, vision.tokens_per_second)
@@ -120,6 +108,7 @@ class Gve:
     def save(self, folder: str | Path) -> None:
         """Write weights, configuration with the input settings, and tokenizer, in Hugging Face's layout.
 
+        sentence-transformers loads the folder too, with `trust_remote_code`, where this package is installed.
         Raises RunFailed while there are adapters in the weights: the folder would be no plain Qwen2.5-VL.
         """
         if has_adapters(self.model):
@@ -130,9 +119,9 @@ class Gve:
         with no_bars():
             self.model.save_pretrained(path)
         self.inputs.tokenizer.save(str(path / TOKENIZER_FILE))
-        (path / "tokenizer_config.json").write_text(
-            json.dumps({"tokenizer_class": "Qwen2Tokenizer", "pad_token": self.settings.pooled_token}, indent=2)
-        )
+        tokenizer = {"tokenizer_class": "Qwen2Tokenizer", "pad_token": self.settings.pooled_token}
+        for name, content in {"tokenizer_config.json": tokenizer, **SIDE_FILES}.items():
+            (path / name).write_text(json.dumps(content, indent=2))
 
     @property
     def dim(self) -> int:
@@ -155,14 +144,22 @@ class Gve:
         e = h_p / ||h_p||, p the last attended position of the last hidden layer (section 3.3).
         """
         groups = similar_lengths([len(side.ids) for side in prepared])
-        parts = [self._encode_padded([prepared[row] for row in rows]) for rows in groups]
+        parts = [self.encode_batch(collate([prepared[row] for row in rows], self.pad_id)) for rows in groups]
         order = torch.tensor([row for rows in groups for row in rows])
         return torch.cat(parts)[order.argsort()]
 
-    def _encode_padded(self, prepared: Sequence[Prepared]) -> Tensor:
-        arguments = collate(prepared, self.pad_id).arguments(self.model.device)
-        hidden = self.model(**arguments, use_cache=False).last_hidden_state
+    def encode_batch(self, batch: Batch) -> Tensor:
+        """Unit embeddings float32 [n, dim] of the sides of a batch, padded as they are."""
+        arguments = batch.arguments(self.model.device)
+        with self._precision():
+            hidden = self.model(**arguments, use_cache=False).last_hidden_state
         return nn.functional.normalize(pool_last(hidden, arguments["attention_mask"]).float(), dim=-1)
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Products in the type of the weights, also those of adapters, which are float32 beside bfloat16 weights."""
+        if self.model.dtype == torch.float32:
+            return nullcontext()  # whoever trains may have chosen another type for the products
+        return torch.autocast(self.model.device.type, self.model.dtype)
 
     @torch.inference_mode()
     def embed(self, sides: Sequence[Side], instruction: str = "") -> NDArray[np.float32]:

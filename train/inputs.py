@@ -116,19 +116,30 @@ class InputBuilder:
         video = read(side.video, self.video_patches) if side.video is not None else None
         if image is None and video is None and not side.text:
             raise RowError("empty_side", "a side has neither text nor image nor video")
-        return self._assemble(side.text or "", instruction or self.settings.default_instruction, image, video)
+        return self.assemble(side.text or "", instruction, image, video)
 
     def image_patches(self, data: bytes) -> Patches:
         """Patches of an encoded image."""
-        frame = decode_image(data)[None]
-        return patchify(resize(frame, self.settings.image_min_pixels, self.settings.image_max_pixels))
+        return self.picture_patches(decode_image(data))
 
     def video_patches(self, data: bytes) -> Patches:
         """Patches of an encoded clip's uniform frames."""
-        frames, _ = sample_frames(data, self.settings.frames)
+        return self.frame_patches(sample_frames(data, self.settings.frames)[0])
+
+    def picture_patches(self, picture: NDArray[np.uint8]) -> Patches:
+        """Patches of a decoded image, RGB [height, width, 3]."""
+        return patchify(resize(picture[None], self.settings.image_min_pixels, self.settings.image_max_pixels))
+
+    def frame_patches(self, frames: NDArray[np.uint8]) -> Patches:
+        """Patches of a clip's frames that were chosen already, RGB [n, height, width, 3]."""
         return patchify(resize(frames, self.settings.frame_min_pixels, self.settings.frame_max_pixels))
 
-    def _assemble(self, text: str, instruction: str, image: Patches | None, video: Patches | None) -> Prepared:
+    def assemble(self, text: str, instruction: str, image: Patches | None, video: Patches | None) -> Prepared:
+        """The inputs of a text and of media already made into patches; an empty instruction is the default one.
+
+        Raises RowError when the media alone exceed `max_tokens`.
+        """
+        instruction = instruction or self.settings.default_instruction
         tail = (
             *encode_template(self.tokenizer, IM_END, "\n", IM_START, "assistant\n"),
             token_id(self.tokenizer, self.settings.pooled_token),

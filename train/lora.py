@@ -30,7 +30,7 @@ def choose_trained(model: nn.Module, settings: LoraSettings, seed: int) -> None:
 
     New adapters change no output, since B is zero; A is drawn from `seed`, the same on every device and for
     every type of the model's weights. Adapters are float32 even beside bfloat16 weights, whose steps are
-    too coarse for small updates.
+    too coarse for small updates; `Gve` makes their products in the type of the weights.
     """
     model.requires_grad_(settings.rank == 0)
     if settings.rank == 0:
@@ -47,6 +47,7 @@ def choose_trained(model: nn.Module, settings: LoraSettings, seed: int) -> None:
     inject_adapter_in_model(config, model, ADAPTER)
     draws = torch.Generator().manual_seed(seed)
     for layer in _adapted(model).values():
+        layer.cast_input_dtype_enabled = False  # peft would turn inputs into float32, and back for the products
         down, up = layer.lora_A[ADAPTER].float(), layer.lora_B[ADAPTER].float()
         start = torch.empty(down.weight.shape)
         nn.init.kaiming_uniform_(start, a=math.sqrt(5), generator=draws)  # as any new linear layer of torch's

@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLModel
+from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
 from infra.errors import UsageError
 from shards.records import Side
-from train.gve import Gve, LinearPatchEmbed, pool_last, similar_lengths
+from train.gve import Gve, pool_last, similar_lengths
+from train.inputs import collate
 from train.settings import InputSettings, TinySettings
 from train.tiny import tiny_config, train_tokenizer
 
@@ -43,7 +44,7 @@ def test_a_side_alone_and_in_a_mixed_padded_batch_has_one_vector(gve: Gve) -> No
     alone = np.concatenate([gve.embed([side]) for side in SIDES])
     prepared = [gve.inputs.prepare(side) for side in SIDES]
     with torch.inference_mode():
-        padded = gve._encode_padded(prepared).numpy()
+        padded = gve.encode_batch(collate(prepared, gve.pad_id)).numpy()
     np.testing.assert_allclose(together, alone, atol=1e-5)
     np.testing.assert_allclose(padded, alone, atol=1e-5)
 
@@ -82,32 +83,6 @@ def test_groups_hold_every_row_once_and_similar_lengths() -> None:
     groups = similar_lengths(lengths)
     assert sorted(row for rows in groups for row in rows) == list(range(200))
     assert all(max(lengths[r] for r in rows) <= 1.3 * min(lengths[r] for r in rows) for rows in groups)
-
-
-def test_attention_in_groups_is_that_of_each_segment(gve: Gve) -> None:
-    """Against transformers' own module with the same layers, on segments of many lengths in any order."""
-    own = gve.model.visual.blocks[0].attn
-    native = Qwen2_5_VLModel(gve.model.config).visual.blocks[0].attn
-    native.qkv, native.proj = own.qkv, own.proj
-    edges = torch.tensor([0, 16, 24, 40, 44, 60, 61, 69], dtype=torch.int32)
-    torch.manual_seed(0)
-    patches = torch.randn(69, native.dim)
-    angles = torch.randn(69, native.head_dim)
-    turned = (angles.cos(), angles.sin())
-    expected = native(patches, cu_seqlens=edges, position_embeddings=turned)
-    for _ in range(2):  # the second time from what was found
-        torch.testing.assert_close(own(patches, cu_seqlens=edges, position_embeddings=turned), expected)
-    again = native(patches, cu_seqlens=edges[[0, 2, 4, 7]], position_embeddings=turned)
-    torch.testing.assert_close(own(patches, cu_seqlens=edges[[0, 2, 4, 7]], position_embeddings=turned), again)
-
-
-def test_the_linear_patch_embedding_is_the_convolution(gve: Gve) -> None:
-    ours = gve.model.visual.patch_embed
-    assert isinstance(ours, LinearPatchEmbed)
-    native = Qwen2_5_VLModel(gve.model.config).visual.patch_embed
-    native.load_state_dict(ours.state_dict())
-    patches = torch.randn(40, 1176)
-    torch.testing.assert_close(ours(patches), native(patches), atol=1e-5, rtol=1e-5)
 
 
 def test_saved_and_loaded_it_gives_the_same_vectors_and_files(gve: Gve, tmp_path: Path) -> None:
@@ -156,6 +131,7 @@ def test_in_bfloat16_it_embeds_nearly_alike_in_float32(gve: Gve, tmp_path: Path)
     gve.save(tmp_path)
     half = Gve.load(tmp_path, dtype=torch.bfloat16)
     assert {weight.dtype for weight in half.model.parameters()} == {torch.bfloat16}
+    assert {buffer.dtype for buffer in half.model.buffers()} == {torch.float32}, "rotary frequencies are fine"
     vectors = half.embed(SIDES)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
@@ -167,6 +143,7 @@ def test_it_starts_from_random_weights_in_the_shape_of_an_architecture(gve: Gve,
     gve.save(tmp_path)
     begun = [Gve.start(str(tmp_path), gve.inputs.tokenizer, seed) for seed in (1, 1, 2)]
     assert {weight.dtype for weight in begun[0].model.parameters()} == {torch.bfloat16}
+    assert {buffer.dtype for buffer in begun[0].model.buffers()} == {torch.float32}
     shapes = [{name: weight.shape for name, weight in g.model.named_parameters()} for g in (gve, begun[0])]
     assert shapes[0] == shapes[1]
     first, again, other = (one.embed(SIDES[:2]) for one in begun)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
 
 from train.captioner.chat import TEMPLATE, Chat
-from train.gve import TOKENIZER_FILE, LinearPatchEmbed, no_bars, read_settings, write_settings
+from train.gve import TOKENIZER_FILE, no_bars, read_settings, write_settings
 from train.inputs import (
     END_OF_TEXT,
     IM_END,
@@ -28,6 +28,7 @@ from train.inputs import (
 from train.pixels import CLIP_MEAN, CLIP_STD, MERGE, PATCH, TEMPORAL, Patches, normalize
 from train.settings import InputSettings, TinySettings
 from train.tiny import tiny_config, train_tokenizer
+from train.vision import quicken
 
 _BICUBIC = 3  # Pillow's number for it
 Look = Callable[[Sequence[Patches]], list[Tensor]]  # from pictures to their tokens: `Captioner.look`, or what it gave
@@ -39,7 +40,7 @@ class Captioner:
     def __init__(
         self, model: Qwen2_5_VLForConditionalGeneration, tokenizer: Tokenizer, settings: InputSettings
     ) -> None:
-        model.model.visual.patch_embed = LinearPatchEmbed(model.model.visual.patch_embed.proj)
+        quicken(model.model.visual)
         tokenizer.encode_special_tokens = True
         write_settings(model.config, settings)
         self.model, self.tokenizer, self.settings = model, tokenizer, settings
