@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from infra.errors import RowError, RunFailed, UsageError
 from infra.progress import Watcher
@@ -182,10 +183,9 @@ class TrainingRun:
         """Leave the whole batch's gradients, clipped, at the weights. Raises RunFailed for what is not finite."""
         settings = self.settings
         chunks = chunk_by_grid(sides, settings.chunk_tokens)
-        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=settings.bfloat16):
-            result = step_backward(
-                self.gve.encode, sides, chunks, ids, self.ranks, settings.temperature, settings.false_negative_margin
-            )
+        result = step_backward(
+            self._encode, sides, chunks, ids, self.ranks, settings.temperature, settings.false_negative_margin
+        )
         self.ranks.sum_gradients(self.weights)
         norm = torch.nn.utils.clip_grad_norm_(self.weights, settings.max_gradient_norm)
         if not (torch.isfinite(result.loss) and torch.isfinite(norm)):
@@ -195,6 +195,11 @@ class TrainingRun:
                 f"its gradient's norm {float(norm)}. Lower train.learning_rate, or look at these pairs"
             )
         return result
+
+    def _encode(self, sides: Sequence[Prepared]) -> Tensor:
+        """Embeddings float32, whatever they are computed in: the loss asks for more digits than bfloat16 has."""
+        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
+            return self.gve.encode(sides)
 
     def _restored(self) -> Progress | None:
         """Where the last checkpoint stood, with its weights, optimizer and batches taken over."""

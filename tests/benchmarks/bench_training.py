@@ -115,7 +115,6 @@ def main() -> None:
     parser.add_argument("--architecture", default="qwen2.5-vl-3b")
     parser.add_argument("--size", type=int, default=64, help="pairs of a step")
     parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--pairs", type=int, default=256, help="different ones")
     parser.add_argument(
         "--chunk-tokens", type=int, default=8000, help="of GradCache alone; six times as many with both"
     )
@@ -125,7 +124,7 @@ def main() -> None:
     parser.add_argument("--json")
     options = parser.parse_args()
     if options.self_test:
-        options.size, options.steps, options.pairs, options.chunk_tokens, options.readers = 4, 4, 8, 1500, 1
+        options.size, options.steps, options.chunk_tokens, options.readers = 4, 4, 1500, 1
     ways = [
         Way("activations computed again", True, 0),
         Way("GradCache", False, options.chunk_tokens),
@@ -144,7 +143,7 @@ def main() -> None:
     )
     results = []
     with tempfile.TemporaryDirectory(prefix="uvr-bench-") as folder:
-        release = make_release(Path(folder), options.pairs, 4 if options.self_test else 1)
+        release = make_release(Path(folder), options.size * options.steps, 4 if options.self_test else 1)
         for number, way in enumerate(ways):
             if options.way and way.name not in options.way:
                 continue
