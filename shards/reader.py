@@ -67,15 +67,15 @@ def _side(role: str, parts: tuple[str, ...], facts: dict[str, Any], members: dic
     return Side(**found)
 
 
-def name_parts(entry: tarfile.TarInfo, path: str) -> tuple[str, str]:
+def name_parts(name: str, is_file: bool, path: str) -> tuple[str, str]:
     """Key and extension of a member; raises ReleaseCorrupt for one that other tools might follow or execute."""
-    stem, _, extension = entry.name.partition(".")
-    if not entry.isfile():
-        raise ReleaseCorrupt(f"{path}: member {entry.name!r} is a link, a folder or a device; a shard holds files only")
-    if not stem or "/" in entry.name or "\\" in entry.name:
-        raise ReleaseCorrupt(f"{path}: member {entry.name!r} is no plain file name; do not unpack this tar")
+    stem, _, extension = name.partition(".")
+    if not is_file:
+        raise ReleaseCorrupt(f"{path}: member {name!r} is a link, a folder or a device; a shard holds plain files only")
+    if not stem or "/" in name or "\\" in name:
+        raise ReleaseCorrupt(f"{path}: member {name!r} is no plain file name; do not unpack this tar")
     if extension not in MEMBERS:
-        raise ReleaseCorrupt(f"{path}: member {entry.name!r} is none of .{', .'.join(sorted(MEMBERS))}")
+        raise ReleaseCorrupt(f"{path}: member {name!r} is none of .{', .'.join(sorted(MEMBERS))}")
     return stem, extension
 
 
@@ -85,7 +85,7 @@ def read_samples(path: str) -> Iterator[tuple[str, dict[str, bytes]]]:
     try:
         with open_source(path) as file, tarfile.open(fileobj=file, mode="r|") as tar:
             for entry in tar:
-                stem, extension = name_parts(entry, path)
+                stem, extension = name_parts(entry.name, entry.isfile(), path)
                 if stem != key and members:
                     yield key, members
                     members = {}

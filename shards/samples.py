@@ -1,15 +1,17 @@
-"""The pairs of a release in any order: of its tars only what is asked for is read."""
+"""The pairs of a release in any order.
+
+A tar is read ahead into the system's page cache as it is opened, whole, since all of it will be asked for.
+"""
 
 from __future__ import annotations
 
 import os
-import tarfile
-import threading
 import weakref
-from contextlib import suppress
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
+from typing import Final
 
 from infra.errors import ReleaseCorrupt, RowError
 from shards.cache import ShardCache
@@ -17,8 +19,16 @@ from shards.files import Shard
 from shards.manifest import Manifest
 from shards.reader import name_parts, parse_pair
 from shards.records import Pair
+from shards.ustar import read_headers
 
-OPEN_TARS = 256  # at once; one that is asked for again later is opened again
+OPEN_TARS: Final = 256  # at once; one that is asked for again later is opened again
+_PIECE: Final = 128 << 10  # bytes read ahead at once: of more, Linux may take no more than this
+
+Part = tuple[str, int, int]  # of a sample: extension, first byte in the tar, bytes
+
+# glibc hands freed memory back to the system as soon as it is more than twice the largest block ever freed, up to 64 MB
+# a thread. In a young process that is about a sample, and getting its pages anew costs more than reading into them.
+bytes(31 << 20)
 
 
 class Samples:
@@ -28,8 +38,9 @@ class Samples:
         """`cache` holds shards that are not on this machine's disk."""
         self._manifest = manifest
         self._cache = cache
-        self._lock = threading.Lock()
         self._opened = lru_cache(OPEN_TARS)(self._open)
+        self._locks = lru_cache(OPEN_TARS)(lambda _: Lock())  # a shard's: one thread opens it, others read elsewhere
+        self._opener = ThreadPoolExecutor(1)
 
     def read(self, shard: Shard, position: int) -> Pair:
         """The pair at a position of a shard.
@@ -37,19 +48,20 @@ class Samples:
         Raises RowError `corrupt_sample` when it is damaged, or behind a place where the tar is; ReleaseCorrupt when
         the shard is missing, EndpointDown when it cannot be reached.
         """
-        with self._lock:
-            tar = self._opened(shard)
+        tar = self._tar(shard)
         where = f"{self._manifest.path(shard)}: sample {position}"
         try:
             return parse_pair(tar.members(position, where), where)
         except ReleaseCorrupt as error:
             raise RowError("corrupt_sample", str(error)) from error
 
-    def expect(self, shard: Shard) -> None:
-        """Fetch and open a shard that is soon to be read."""
-        self._cache.local(self._manifest.path(shard), shard)  # before the lock: others go on reading meanwhile
-        with self._lock:
-            self._opened(shard)
+    def expect(self, shard: Shard) -> Future[object]:
+        """Fetch and open a shard that is soon to be read, beside what is read now; its errors are those of `read`."""
+        return self._opener.submit(self._tar, shard)
+
+    def _tar(self, shard: Shard) -> _Tar:
+        with self._locks(shard):
+            return self._opened(shard)
 
     def _open(self, shard: Shard) -> _Tar:
         path = self._manifest.path(shard)
@@ -59,42 +71,39 @@ class Samples:
             raise ReleaseCorrupt(f"{path} is missing") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
-    extension: str
-    offset: int  # bytes from the beginning of the tar
-    size: int
-
-
 class _Tar:
-    """A tar on this machine's disk, and where its samples' members lie."""
+    """A tar on this machine's disk, read ahead as it is opened, and where its samples' members lie."""
 
     def __init__(self, local: Path, path: str) -> None:
         self._file = os.open(local, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)  # when the last thread has read
-        os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_WILLNEED)  # in one go: samples are asked for in any order
-        self._samples = _scan(local, path)
+        for start in range(0, os.fstat(self._file).st_size, _PIECE):
+            os.posix_fadvise(self._file, start, _PIECE, os.POSIX_FADV_WILLNEED)
+        self._samples = _scan(self._file, path)
 
     def members(self, position: int, where: str) -> dict[str, bytes]:
         """The bytes of a sample's members by extension; raises ReleaseCorrupt naming `where`."""
         if position >= len(self._samples):
             raise ReleaseCorrupt(f"{where} cannot be found: the tar's headers can be read up to there only")
-        members = self._samples[position]
-        found = {member.extension: os.pread(self._file, member.size, member.offset) for member in members}
-        if any(len(found[member.extension]) != member.size for member in members):
-            raise ReleaseCorrupt(f"{where} is cut off: the tar ends in it")
+        found = {}
+        for extension, start, size in self._samples[position]:
+            found[extension] = os.pread(self._file, size, start)
+            if len(found[extension]) < size:
+                raise ReleaseCorrupt(f"{where} is cut off: the tar ends in it")
         return found
 
 
-def _scan(local: Path, path: str) -> list[list[_Member]]:
-    """The members of every sample, as far as the headers can be read; raises ReleaseCorrupt for one no release has."""
-    samples: list[list[_Member]] = []
+def _scan(file: int, path: str) -> list[list[Part]]:
+    """The members of every sample, as far as the headers can be read.
+
+    Raises ReleaseCorrupt naming `path` for a member that no release has.
+    """
+    samples: list[list[Part]] = []
     last = ""
-    with suppress(tarfile.TarError), tarfile.open(local, "r:") as tar:
-        for entry in tar:
-            key, extension = name_parts(entry, path)
-            if key != last:
-                samples.append([])
-            samples[-1].append(_Member(extension, entry.offset_data, entry.size))
-            last = key
+    for member in read_headers(file):
+        key, extension = name_parts(member.name, member.is_file, path)
+        if key != last:
+            samples.append([])
+        samples[-1].append((extension, member.start, member.size))
+        last = key
     return samples

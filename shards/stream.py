@@ -1,6 +1,7 @@
 """Reads a release for training: pairs in a shuffled order, prepared ahead by threads, bad ones counted and left out.
 
-What is in memory is what is under way, AHEAD pairs, whatever the release holds. A stream that is left between two
+What is in memory is what is under way, `ahead` pairs, whatever the release holds; the page cache had better hold two
+windows of the order, since the shards of the next are read from the disk during one. A stream that is left between two
 pairs goes on with the next one, in any process: its state is how many places of its order lie behind.
 """
 
@@ -20,7 +21,6 @@ from shards.samples import Samples
 
 T = TypeVar("T")
 
-AHEAD = 16  # pairs under way before they are asked for, if nothing else is said
 TOGETHER = 4  # pairs that a thread is given at once: handing over takes as long as reading a small one
 
 
@@ -47,10 +47,13 @@ class PairStream(Generic[T]):
         prepare: Callable[[Pair], T],
         pool: Executor,
         bad: BadSamples,
-        ahead: int = AHEAD,
+        ahead: int = 16,
     ) -> None:
-        """`prepare` runs in the threads of `pool`; a pair for which it raises RowError is left out and counted."""
-        self.order, self.bad, self._ahead = order, bad, ahead
+        """`prepare` runs in the threads of `pool`; a pair for which it raises RowError is left out and counted.
+
+        Up to `ahead` pairs are read and prepared before they are asked for.
+        """
+        self.order, self.bad, self.ahead = order, bad, ahead
         self._samples, self._prepare, self._pool = samples, prepare, pool
         self._taken = 0
 
@@ -67,25 +70,30 @@ class PairStream(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """The pairs from where the stream stands. Raises ReleaseCorrupt for a missing shard, EndpointDown."""
         under_way: deque[Future[list[T | RowError]]] = deque()
+        together = min(TOGETHER, max(1, self.ahead))
         places = self._places()
-        while some := list(islice(places, TOGETHER)):
+        while some := list(islice(places, together)):
             under_way.append(self._pool.submit(self._try, some))
-            if len(under_way) * TOGETHER > self._ahead:
+            if (len(under_way) + 1) * together > self.ahead:  # another would be too many
                 yield from self._settle(under_way.popleft())
         while under_way:
             yield from self._settle(under_way.popleft())
 
     def _places(self) -> Iterator[Place]:
         """Places yet to come; the shards that a block of them needs are fetched while the one before is read."""
-        window, fetching = self.order.window, list[Future[None]]()
-        for number, place in enumerate(self.order.places(self._taken), self._taken):
-            if not fetching or number % window == 0:
-                for done in fetching:
-                    done.result()
-                blocks = (number // window + 1,) if fetching else (number // window, number // window + 1)
-                coming = {shard: None for block in blocks for shard, _ in self.order.block(block)}
-                fetching = [self._pool.submit(self._samples.expect, shard) for shard in coming]
-            yield place
+        window, fetching = self.order.window, list[Future[object]]()
+        try:
+            for number, place in enumerate(self.order.places(self._taken), self._taken):
+                if not fetching or number % window == 0:
+                    for done in fetching:
+                        done.result()
+                    blocks = (number // window + 1,) if fetching else (number // window, number // window + 1)
+                    coming = {shard: None for block in blocks for shard, _ in self.order.block(block)}
+                    fetching = [self._samples.expect(shard) for shard in coming]
+                yield place
+        finally:
+            for waiting in fetching:
+                waiting.cancel()
 
     def _try(self, places: list[Place]) -> list[T | RowError]:
         found: list[T | RowError] = []

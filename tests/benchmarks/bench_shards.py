@@ -6,8 +6,8 @@
 
 Samples of random bytes, sized like pairs of video and text. Everything is measured in turn in every round, with
 files thrown out of the page cache before they are read and synced to the disk after they are written; a row tells
-the median, and its ratio to the plain way of the same round. What was just written may lie in a cache below this
-system's, whence even a disk that is slow reads a gigabyte a second.
+the median, its ratio to the plain way of the same round, and the CPU seconds of this process for a gigabyte. What was
+just written may lie in a cache below this system's, whence even a disk that is slow reads a gigabyte a second.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import webdataset
@@ -163,11 +163,18 @@ def forget(folder: Path) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def timed(work: Callable[[], Any]) -> float:
-    """Seconds that something takes."""
-    began = time.perf_counter()
+class Taken(NamedTuple):
+    """What something took."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+def timed(work: Callable[[], Any]) -> Taken:
+    """What something takes."""
+    began, cpu = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - began
+    return Taken(time.perf_counter() - began, time.process_time() - cpu)
 
 
 def measure_writing(folder: Path, mb: int, rounds: int) -> list[dict[str, Any]]:
@@ -175,15 +182,15 @@ def measure_writing(folder: Path, mb: int, rounds: int) -> list[dict[str, Any]]:
     workspace = LakeWorkspace(str(folder), "stages/pack")
     groups = list(groups_of(list(make_rows(workspace, mb * 1_000_000))))
     (folder / "plain").mkdir()
-    seconds: dict[str, list[float]] = {"tarfile": [], "Pack": []}
+    taken: dict[str, list[Taken]] = {"tarfile": [], "Pack": []}
     for _ in range(rounds):
         packed: list[Row] = []
-        seconds["tarfile"].append(timed(lambda: write_plainly(workspace, groups, folder / "plain")))
-        seconds["Pack"].append(timed(lambda packed=packed: packed.extend(Pack().open(workspace)(groups))))
+        taken["tarfile"].append(timed(lambda: write_plainly(workspace, groups, folder / "plain")))
+        taken["Pack"].append(timed(lambda packed=packed: packed.extend(Pack().open(workspace)(groups))))
     shards = [Shard(row["tar_path"], row["bytes"], row["sha256"], "train", TASK, row["samples"]) for row in packed]
     (folder / SHARDS).write_text(json.dumps([asdict(shard) for shard in shards]))
     convert([folder / shard.name for shard in shards], folder / "litdata")
-    return list(compare("write", seconds, sum(shard.bytes for shard in shards)))
+    return list(compare("write", taken, sum(shard.bytes for shard in shards)))
 
 
 def measure_reading(folder: Path, rounds: int) -> list[dict[str, Any]]:
@@ -198,26 +205,26 @@ def measure_reading(folder: Path, rounds: int) -> list[dict[str, Any]]:
     }
     if (folder / "litdata").exists():
         readers["litdata, shuffled"] = lambda: read_litdata(folder / "litdata")
-    seconds: dict[str, list[float]] = {way: [] for way in readers}
+    taken: dict[str, list[Taken]] = {way: [] for way in readers}
     for _ in range(rounds):
         for way, read in readers.items():
             forget(folder)
-            seconds[way].append(timed(read))
-    return list(compare("read", seconds, sum(shard.bytes for shard in shards)))
+            taken[way].append(timed(read))
+    return list(compare("read", taken, sum(shard.bytes for shard in shards)))
 
 
-def compare(kind: str, seconds: dict[str, list[float]], total: int) -> Iterator[dict[str, Any]]:
-    """A row for every way: its speed, and its ratio to the first way in the same rounds."""
-    plain = next(iter(seconds.values()))
-    for way, taken in seconds.items():
-        ratios = [one / other for one, other in zip(plain, taken, strict=True)]
-        speeds = [total / one / 1e6 for one in taken]
+def compare(kind: str, taken: dict[str, list[Taken]], total: int) -> Iterator[dict[str, Any]]:
+    """A row for every way: its speed, its ratio to the first way in the same rounds, and what CPU it costs."""
+    plain = next(iter(taken.values()))
+    for way, rounds in taken.items():
+        ratios = [one.seconds / other.seconds for one, other in zip(plain, rounds, strict=True)]
         yield {
             "what": kind,
             "way": way,
-            "mb_per_s": round(statistics.median(speeds)),
+            "mb_per_s": round(statistics.median(total / one.seconds for one in rounds) / 1e6),
             "ratio": round(statistics.median(ratios), 2),
             "ratios": [round(ratio, 2) for ratio in ratios],
+            "cpu_s_per_gb": round(statistics.median(one.cpu_seconds for one in rounds) / total * 1e9, 2),
         }
 
 

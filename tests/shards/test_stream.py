@@ -24,7 +24,7 @@ from shards.order import Order
 from shards.reader import read_pairs
 from shards.records import Pair
 from shards.samples import Samples
-from shards.stream import AHEAD, BadSamples, PairStream
+from shards.stream import BadSamples, PairStream
 
 LAYOUT = Layout(shard_bytes=8000, val_share=0.3)
 
@@ -95,9 +95,10 @@ def stream(
     cache: Path,
     window: int = 20,
     prepare: Callable[[Pair], str] = lambda pair: pair.pair_id,
+    ahead: int = 16,
 ) -> PairStream[str]:
     samples = Samples(manifest, ShardCache(cache, 10**9))
-    return PairStream(samples, Order(train_shards(manifest), 1, 0, window), prepare, pool, BadSamples())
+    return PairStream(samples, Order(train_shards(manifest), 1, 0, window), prepare, pool, BadSamples(), ahead)
 
 
 def test_a_stream_gives_what_the_tars_hold_once_each(
@@ -138,12 +139,18 @@ def test_the_state_of_another_reader_is_refused(manifest: Manifest, pool: Thread
         reader.load_state_dict(reader.state_dict() | {"epoch": 3})
 
 
-def test_what_is_under_way_is_bounded(manifest: Manifest, pool: ThreadPoolExecutor, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ahead", [0, 1, 3, 4, 16, 22])
+def test_what_is_under_way_is_bounded(manifest: Manifest, tmp_path: Path, ahead: int) -> None:
     prepared: list[str] = []
-    reader = iter(stream(manifest, pool, tmp_path, prepare=lambda pair: prepared.append(pair.pair_id) or pair.pair_id))
-    next(reader)
-    pool.submit(lambda: None).result()  # what was asked for before is done
-    assert len(prepared) <= AHEAD + 1 < sum(shard.samples for shard in train_shards(manifest))
+
+    def prepare(pair: Pair) -> str:
+        prepared.append(pair.pair_id)
+        return pair.pair_id
+
+    with ThreadPoolExecutor(3) as pool:
+        reader = stream(manifest, pool, tmp_path, prepare=prepare, ahead=ahead)
+        next(iter(reader))
+    assert max(1, ahead - 3) <= len(prepared) <= max(1, ahead) < len(reader.order)
 
 
 def damage(path: Path, kind: str) -> None:
