@@ -85,7 +85,8 @@ class BatchSettings(Settings):
 class CurriculumSettings(Settings):
     """Which task each step serves (section 3.3; see `train.curriculum`)."""
 
-    schedule: Literal["pyramid", "uniform", "proportional", "reversed"] = "pyramid"
+    # The paper's is the pyramid. A model that starts from random weights, which no prober knows, learns less by it.
+    schedule: Literal["pyramid", "uniform", "proportional", "reversed"] = "proportional"
     prober: str = ""  # checkpoint folder that scores for the first epoch; empty: the model as it starts
     probes: int = 64  # N_p: pairs of each task that are scored at the start of an epoch
     first_sigma: float = 0.1

@@ -12,7 +12,7 @@ from typing import Any
 
 from train.log import read_log
 from train.loop import train
-from train.settings import BatchSettings, InputSettings, TinySettings, TrainSettings
+from train.settings import BatchSettings, CurriculumSettings, InputSettings, TinySettings, TrainSettings
 
 SMALL = TrainSettings(
     epochs=25,
@@ -20,6 +20,7 @@ SMALL = TrainSettings(
     threads=1,
     rank_timeout_s=60.0,
     batches=BatchSettings(size=16),
+    curriculum=CurriculumSettings(schedule="pyramid"),
     tiny=TinySettings(vocab_size=320, hidden=64, intermediate=128, vision_hidden=32),
     tiny_inputs=InputSettings(frames=4, frame_max_pixels=56 * 56, image_max_pixels=56 * 56, max_tokens=96),
 )

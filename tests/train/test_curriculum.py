@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,8 @@ from train.settings import CurriculumSettings
 
 R = {"T2T": 0.8, "T2V": 0.5, "V2V": 0.9}
 BATCHES = {"T2T": 100, "T2V": 800, "V2V": 100}
-UNCAPPED = CurriculumSettings(max_passes=1000.0)
+PYRAMID = CurriculumSettings(schedule="pyramid")
+UNCAPPED = replace(PYRAMID, max_passes=1000.0)
 
 
 def test_sigma_goes_from_a_tenth_to_one_in_equal_steps() -> None:
@@ -24,7 +26,7 @@ def test_sigma_goes_from_a_tenth_to_one_in_equal_steps() -> None:
 
 def test_the_pyramid_weighs_tasks_by_the_exponential_of_their_relevance() -> None:
     """exp(8) : exp(5) : exp(9) at sigma 0.1 = 0.265 : 0.013 : 0.721."""
-    shares = wanted_shares(CurriculumSettings(), R, BATCHES, 0.1)
+    shares = wanted_shares(PYRAMID, R, BATCHES, 0.1)
     total = math.exp(8) + math.exp(5) + math.exp(9)
     assert shares == pytest.approx({"T2T": math.exp(8) / total, "T2V": math.exp(5) / total, "V2V": math.exp(9) / total})
     assert shares["T2V"] == pytest.approx(0.01321, abs=1e-5)
@@ -42,7 +44,7 @@ def test_the_baselines() -> None:
 
 def test_the_plan_of_an_epoch_caps_the_passes_and_gives_the_rest_to_the_others() -> None:
     """Of 1000 steps V2V would get 721 and T2T 265, at most two passes are 200 each: T2V, wanting 13, gets 600."""
-    plan = plan_epoch(CurriculumSettings(max_passes=2.0), R, BATCHES, 0, 3)
+    plan = plan_epoch(replace(PYRAMID, max_passes=2.0), R, BATCHES, 0, 3)
     assert plan.steps == {"T2T": 200, "T2V": 600, "V2V": 200}
     assert plan.sigma == 0.1
     assert plan_epoch(UNCAPPED, R, BATCHES, 0, 3).steps == {"T2T": 265, "T2V": 13, "V2V": 722}
@@ -61,7 +63,7 @@ def test_every_plan_has_as_many_steps_as_batches_within_the_cap_and_each_task_on
     batches: dict[str, int], data: st.DataObject, sigma: float, most: float
 ) -> None:
     relevance = {task: data.draw(st.floats(-1, 1)) for task in batches}
-    settings = CurriculumSettings(first_sigma=sigma, max_passes=most)
+    settings = replace(PYRAMID, first_sigma=sigma, max_passes=most)
     plan = plan_epoch(settings, relevance, batches, 0, 2)
     steps = sum(batches.values())
     assert sum(plan.steps.values()) == steps
