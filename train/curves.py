@@ -35,7 +35,10 @@ def draw_curves(steps: Sequence[dict[str, Any]], epochs: Sequence[dict[str, Any]
     for axis, (measure, title, unit) in zip(axes[0], STEP_PANELS, strict=True):
         _style(axis, title, unit, "step")
         for task in tasks:
-            _draw_steps(axis, task, [(entry["step"], entry[measure]) for entry in steps if entry["task"] == task])
+            of_task = (entry for entry in steps if entry["task"] == task)
+            points = [(entry["step"], entry[measure]) for entry in of_task if entry[measure] is not None]
+            if points:  # a batch that knows no negatives has no gap to them
+                _draw_steps(axis, task, points)
     for axis, (measure, title, unit) in zip(axes[1], EPOCH_PANELS, strict=True):
         _style(axis, title, unit, "epoch")
         for task in tasks:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,8 @@ def train(manifest_path: str, out_dir: str, settings: TrainSettings, watcher: Wa
     kill, at the very next step. On one thread of a CPU the same call gives the same weights, bit for bit. Raises
     UsageError for a release without training pairs and for an `out_dir` of another run; see `TrainingRun.finish`.
     """
-    with torch_threads(settings.threads), closing(Ranks.from_environment(settings.rank_timeout_s)) as ranks:
+    with torch_threads(settings.threads):
+        ranks = Ranks.from_environment(settings.rank_timeout_s)
         manifest, out = load_manifest(manifest_path), Path(out_dir)
         out.mkdir(parents=True, exist_ok=True)
         gve = ready_model(manifest, settings, ranks)
@@ -69,6 +69,7 @@ def train(manifest_path: str, out_dir: str, settings: TrainSettings, watcher: Wa
         if ranks.rank == 0:
             _publish(gve, out, _report(manifest, gve, batches, ranks, read_log(out / STEPS_FILE)))
         ranks.barrier()  # no rank ends before the model is there
+        ranks.close()  # only now: where a rank was lost, closing would wait for it
     return read_report(out_dir)
 
 

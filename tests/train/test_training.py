@@ -14,7 +14,7 @@ from small_training import OFTEN, SHORT, SMALL, decisive, start, wait_for_steps
 from eval.heldout import evaluate_heldout
 from infra.errors import UsageError
 from shards.index import INDEX
-from train.curves import running_mean
+from train.curves import draw_curves, running_mean
 from train.gve import Gve
 from train.log import read_log
 from train.loop import TrainReport, read_report, train
@@ -123,3 +123,11 @@ def test_the_running_mean_starts_at_the_first_value_and_is_unbiased() -> None:
     assert running_mean([4.0] * 5, 0.9) == pytest.approx([4.0] * 5)
     assert running_mean([1.0, 3.0], 0.5) == pytest.approx([1.0, (0.5 * 1 + 1 * 3) / 1.5])
     assert running_mean([1.0, 3.0], 0.0) == [1.0, 3.0]
+
+
+def test_a_batch_that_knows_no_negatives_has_no_point_in_the_curves(tmp_path: Path) -> None:
+    scores = {"task": "T2T", "loss": 1.0, "positive_score": 0.5}
+    steps = [{"step": 1, "negative_gap": None, **scores}, {"step": 2, "negative_gap": 0.1, **scores}]
+    draw_curves(steps[:1], [], tmp_path / "none.png")
+    draw_curves(steps, [], tmp_path / "one.png")
+    assert (tmp_path / "none.png").read_bytes() != (tmp_path / "one.png").read_bytes()
