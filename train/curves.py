@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use("Agg")  # no display on servers
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from shards.records import TASKS
 
@@ -71,6 +72,7 @@ def running_mean(values: Sequence[float], memory: float) -> list[float]:
 def _style(axis: Axes, title: str, unit: str, along: str) -> None:
     axis.set_title(title, loc="left", fontsize=12, fontweight="bold")
     axis.set_xlabel(along)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylabel(unit)
     axis.grid(color="#e6e6e6", linewidth=0.8)
     axis.spines[["top", "right"]].set_visible(False)
