@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.options import AsJson
+
 model_app = typer.Typer(no_args_is_help=True, help="Models: what one is, before any weights are read.")
 
 
@@ -18,7 +20,7 @@ def model() -> None:
 @model_app.command("info")
 def info(
     model: Annotated[str, typer.Argument(help="An architecture's name, as qwen2.5-vl-3b, or a model's folder.")],
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Shape, parameters, what LoRA would train of them, and inputs, from the configuration alone."""
     from rich.table import Table
