@@ -102,5 +102,6 @@ def _plain(found: Estimate) -> str:
 
 
 def _gain(found: Estimate) -> str:
-    text = f"{100 * found.mean:+.1f} ± {100 * (found.high - found.mean):.1f}"
+    mean = round(100 * found.mean, 1) + 0.0  # no minus before a nought
+    text = f"{mean:+.1f} ± {100 * (found.high - found.mean):.1f}"
     return f"**{text}**" if found.low > 0 or found.high < 0 else text
