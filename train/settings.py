@@ -63,7 +63,7 @@ class BatchSettings(Settings):
     tasks: tuple[str, ...] = ()  # that are trained on; empty: all that the release has
     hard_negatives: bool = True  # those that the release names
     shuffle_pairs: int = 2048  # pairs of a task that are shuffled among themselves, from a few shards at once
-    readers: int = 3  # threads that decode and resize media, or fetch shards
+    readers: int = 3  # threads that read samples, decode and resize media
     cache_bytes: int = 2**30  # inputs kept in memory, so that a clip is decoded once and not every epoch
     shard_cache: str = "~/.cache/uvr/shards"  # where copies of shards from an object store are kept
     shard_cache_bytes: int = 50_000_000_000
