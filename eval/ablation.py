@@ -44,10 +44,8 @@ def with_average(by_task: Mapping[str, Values]) -> dict[str, Values]:
 
 
 def over_seeds(values: Values, level: float = 0.95) -> Estimate:
-    """Mean of [seeds] values and its Student's t interval; with one seed nothing is known: minus to plus infinity."""
+    """Mean of two or more [seeds] values and its Student's t interval."""
     n, mean = len(values), float(values.mean())
-    if n < 2:
-        return Estimate(mean, -np.inf, np.inf)
     half = float(student.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
     return Estimate(mean, mean - half, mean + half)
 

@@ -44,9 +44,9 @@ def load_recipe(
     own: dict[str, Any] = {}
     for override in overrides:
         _override(own, override)
-    table = _over(table, own)
+    table = overlay(table, own)
     if (preset := table.pop("preset", None)) is not None:
-        table = _over(_preset(str(preset), presets or {}), table)
+        table = overlay(_preset(str(preset), presets or {}), table)
     return build(kind, table)
 
 
@@ -56,12 +56,12 @@ def _preset(name: str, presets: Mapping[str, str]) -> dict[str, Any]:
     return tomllib.loads(presets[name])
 
 
-def _over(base: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
+def overlay(base: Mapping[str, Any], table: dict[str, Any]) -> dict[str, Any]:
     """`base` with what `table` says, section by section."""
     merged = dict(base)
     for key, value in table.items():
         below = base.get(key)
-        merged[key] = _over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        merged[key] = overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
 
 

@@ -26,16 +26,13 @@ _PIECE: Final = 256 << 10  # bytes read ahead at once: they stay in the processo
 
 Part = tuple[str, int, int]  # of a sample: extension, first byte in the tar, bytes
 
-# glibc hands freed memory back to the system as soon as it is more than twice the largest block ever freed, up to 64 MB
-# a thread. In a young process that is about a sample, and getting its pages anew costs more than reading into them.
-bytes(31 << 20)
-
 
 class Samples:
     """The samples of one release by shard and position; threads may share it."""
 
     def __init__(self, manifest: Manifest, cache: ShardCache) -> None:
         """`cache` holds shards that are not on this machine's disk."""
+        _keep_freed_memory()
         self._manifest = manifest
         self._cache = cache
         self._opened = lru_cache(OPEN_TARS)(self._open)
@@ -90,6 +87,15 @@ class _Tar:
             if len(found[extension]) < size:
                 raise ReleaseCorrupt(f"{where} is cut off: the tar ends in it")
         return found
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what samples free, for the next ones, up to 62 MB a thread.
+
+    It hands freed memory back to the system as soon as that is more than twice the largest block ever freed. In a
+    young process this is about a sample, and getting its pages anew costs more than reading into them.
+    """
+    bytes(31 << 20)  # made and freed
 
 
 def _read_ahead(file: int) -> None:

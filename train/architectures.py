@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from tokenizers import Tokenizer
 from transformers import Qwen2_5_VLConfig
 
 from infra.errors import UsageError
+from infra.recipe import overlay
 from train.inputs import IMAGE_PAD, VIDEO_PAD, VISION_END, VISION_START, token_id
 
 MODEL_TYPE = "qwen2_5_vl"
@@ -28,7 +28,7 @@ def find_config(model: str) -> Qwen2_5_VLConfig:
     table = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
     shared = table.pop(SHARED)
     if model in table:
-        return Qwen2_5_VLConfig(**_over(shared, table[model]))
+        return Qwen2_5_VLConfig(**overlay(shared, table[model]))
     if Path(model).is_dir():
         return read_config(Path(model))
     raise UsageError(f"no model {model!r}: it is neither a folder nor one of {', '.join(sorted(table))}")
@@ -60,10 +60,3 @@ def with_tokenizer(config: Qwen2_5_VLConfig, tokenizer: Tokenizer) -> Qwen2_5_VL
     config.vision_start_token_id = token_id(tokenizer, VISION_START)
     config.vision_end_token_id = token_id(tokenizer, VISION_END)
     return config
-
-
-def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """`base` with what `own` says, section by section."""
-    return base | {
-        key: _over(base[key], value) if isinstance(value, dict) and key in base else value for key, value in own.items()
-    }

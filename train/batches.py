@@ -120,7 +120,7 @@ class TrainingBatches:
 
     def probes(self, task: str, epoch: int, number: int) -> Iterator[Pair]:
         """This rank's part of `number` pairs of a task drawn by seed and epoch, or of all if there are fewer."""
-        wanted = min(number, self.pairs_by_task[task]) // self.ranks
+        wanted = -(-number // self.ranks)  # at least one, however many ranks
         order = Order(self._shards[task], self.seed + 1, epoch, number, self.rank, self.ranks)
         yield from islice(PairStream(self._samples, order, lambda pair: pair, self._pool, self.bad), wanted)
 

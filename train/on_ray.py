@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from infra.errors import ReleaseCorrupt, RunFailed, UsageError
+from infra.errors import RunFailed, UsageError
 from infra.pool import Pool
 from train.loop import TrainReport, read_report, train
 from train.settings import TrainSettings
@@ -64,7 +64,7 @@ def _work(given: dict[str, Any]) -> None:
     """What each worker does; an error that another try would meet again is written down instead of raised."""
     try:
         train(given["manifest"], given["out"], given["settings"])
-    except (UsageError, ReleaseCorrupt) as error:
+    except UsageError as error:
         Path(given["out"]).mkdir(parents=True, exist_ok=True)
         Path(given["out"], REFUSED).write_text(str(error))
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from toy_release import toy_sample, write_release
 
 from infra.media.encode import encode_video

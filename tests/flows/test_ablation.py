@@ -36,4 +36,6 @@ def test_variants_are_trained_scored_and_compared(tmp_path: Path) -> None:
     ablate(release, str(out), None, FAST, [1, 2], ["uniform", "pyramid"], tell=told.append)
     assert ((out / "pyramid-1/steps.jsonl").read_bytes(), Path(path).read_bytes()) == (log, table)  # times and all
     with pytest.raises(UsageError, match="there are simple, proportional"):
-        ablate(release, str(out), None, FAST, [1], ["nothing"])
+        ablate(release, str(out), None, FAST, [1, 2], ["nothing"])
+    with pytest.raises(UsageError, match="two different seeds"):
+        ablate(release, str(out), None, FAST, [1, 1])

@@ -107,6 +107,7 @@ def test_probes_are_drawn_by_seed_and_epoch_and_shared_among_ranks(toy_release: 
     assert drawn(0) == drawn(0) != drawn(1)
     assert len({*drawn(0, 0, 2), *drawn(0, 1, 2)}) == 12
     assert len([*make(toy_release).probes("T2V", 0, 1000)]) == 40
+    assert len(drawn(0, rank=19, ranks=20)) == 1  # of 12 for 20 ranks
 
 
 def test_bad_samples_are_counted_and_their_task_has_fewer_pairs(toy_release: str, tmp_path: Path) -> None:
