@@ -9,6 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from flows.abilities import abilities
 from flows.models import model_app
 from flows.options import (
     AsJson,
@@ -30,6 +31,7 @@ from infra.errors import UsageError, UvrError
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(release_app, name="release")
 app.add_typer(model_app, name="model")
+app.command()(abilities)
 
 LOOPBACK = "127.0.0.1"
 INTERRUPTED = 130  # exit code after Ctrl-C

@@ -115,10 +115,11 @@ def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: 
     print(f"{len(rows)} rows")
 
 
-def console() -> Console:
-    """Standard output for tables."""
+def console(wide: bool = False) -> Console:
+    """Standard output for tables; `wide` ones are not folded to the terminal's width."""
     # A pipe has no width of its own; tables must not be folded to 80 columns there.
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
+    width = 400 if wide else None if sys.stdout.isatty() else 200
+    return Console(highlight=False, width=width)
 
 
 def short(value: Any) -> str:
