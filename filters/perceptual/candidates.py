@@ -7,7 +7,6 @@ share a key (plain pictures), those next to each other are alike in one more num
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -55,8 +54,9 @@ def find_candidates(prints: Prints, group: NDArray[np.int8], cropped: bool) -> C
 
 def _of_share(prints: Prints, group: NDArray[np.int8], entries: Entries, share: Share) -> NDArray[np.int64]:
     """(whole, copy, view) of the candidates whose prints share one of some keys."""
-    alike = (_alike(prints, entries.keyed, hits) for hits in _neighbours(group, entries, share))
-    return _unique(np.concatenate(list(alike)))
+    hits = (_neighbours(group, entries, numbers) for numbers in entries.windows(share))
+    alike = (_alike(prints, entries.keyed, some) for some in hits)
+    return _unique(np.concatenate([np.zeros((0, 3), np.int64), *alike]))
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,9 @@ class _Hits:
     in_mirror: NDArray[np.bool_]  # whether one of them is seen in the mirror
 
 
-def _neighbours(group: NDArray[np.int8], entries: Entries, share: Share) -> Iterator[_Hits]:
+def _neighbours(group: NDArray[np.int8], entries: Entries, numbers: NDArray[np.uint64]) -> _Hits:
     """Pairs of neighbours among sorted entries, each once, though more than one of their keys may be the same."""
-    keyed, numbers = entries.keyed, entries.sorted(share)
-    key = entries.key(numbers)
-    shared = np.zeros(len(key), bool)
-    shared[1:] = key[1:] == key[:-1]
-    shared[:-1] |= shared[1:]
-    numbers = numbers[shared]
+    keyed, numbers = entries.keyed, numbers[entries.near(numbers, _MAX_APART_SHORT)]
     place = entries.place(numbers)
     clip = keyed.clip_of[keyed.print_of(place)]
     key = entries.key(numbers)
@@ -84,7 +79,7 @@ def _neighbours(group: NDArray[np.int8], entries: Entries, share: Share) -> Iter
     key, place, clip, numbers = key[~again], place[~again], clip[~again], numbers[~again]
     mirrored, is_whole = entries.mirrored(numbers), place < keyed.whole
     made, is_short = keyed.signs[place], keyed.lengths[clip] <= SHORT
-    first = np.arange(len(key))
+    first, found = np.arange(len(key)), [np.zeros(0, np.int64)]
     for step in range(1, _NEIGHBOURS + 1):
         first = first[: np.searchsorted(first, len(key) - step)]
         first = first[key[first] == key[first + step]]
@@ -101,8 +96,9 @@ def _neighbours(group: NDArray[np.int8], entries: Entries, share: Share) -> Iter
         most_unlike = np.where(is_short[i] | is_short[j], _MAX_UNLIKE_SHORT, _MAX_UNLIKE)
         near = unlike(made, i, j, in_mirror) <= most_unlike
         a, b, in_mirror = place[i[near]], place[j[near]], in_mirror[near]
-        both = np.unique((np.minimum(a, b) << 32 | np.maximum(a, b)) << 1 | in_mirror)
-        yield _Hits(both >> 33, both >> 1 & 0xFFFFFFFF, (both & 1).astype(bool))
+        found.append((np.minimum(a, b) << 32 | np.maximum(a, b)) << 1 | in_mirror)
+    both = np.unique(np.concatenate(found))
+    return _Hits(both >> 33, both >> 1 & 0xFFFFFFFF, (both & 1).astype(bool))
 
 
 def _alike(prints: Prints, keyed: Keyed, hits: _Hits) -> NDArray[np.int64]:

@@ -18,7 +18,8 @@ from filters.perceptual.geometry import View
 from filters.perceptual.keys import (
     FINE_BITS,
     GAP,
-    KEY_BITS,
+    MOST_NOW_BITS,
+    NOW_BITS,
     SIGNS_TYPE,
     THEN_BITS,
     WEAK,
@@ -41,8 +42,11 @@ VIEWS = (
 )
 
 _PIECE = 1 << 17  # prints at once
-_ENTRIES = 1 << 22  # keys sorted at once
+_ENTRIES = 1 << 23  # keys sorted at once
+_WINDOW = 1 << 19  # sorted keys gone through at once
 _LOOKED_AT = 1 << 22  # entries at once, for whether they are in a share
+_KEYS = 6  # of a print, about
+_ROOM = 8  # keys that there could be for each that there is, so that few are shared by chance
 SHORT, _VERY_SHORT = 10, 5  # prints of clips that have few to be found by
 _EVERY = 2  # prints, of which one is looked for in crops
 _BURST, _PERIOD = 6, 8  # the first prints of so many that are looked for in crops of clips that are not short
@@ -61,6 +65,7 @@ class Keyed:
     clip_of: NDArray[np.uint32]  # of every print of the clips
     lengths: NDArray[np.int32]  # prints of every clip
     views: range
+    now_bits: int  # signs of the print itself in a key
 
     @property
     def whole(self) -> int:
@@ -101,14 +106,20 @@ def keyed_prints(prints: Prints, views: Sequence[View], pool: Executor) -> Keyed
     lengths = np.diff(prints.starts).astype(np.int32)
     sample = _looked_for(prints.starts, lengths, clip_of) if len(views) > 1 else np.zeros(0, np.uint32)
     made = np.empty(len(clip_of) + (len(views) - 1) * len(sample), SIGNS_TYPE)
-    keyed = Keyed(made, sample, clip_of, lengths, range(len(views)))
+    keyed = Keyed(made, sample, clip_of, lengths, range(len(views)), _now_bits(len(made)))
 
     def fill(view: int, places: NDArray[np.int64]) -> None:
-        keyed.signs[places[0] : places[-1] + 1] = signs(prints.take(keyed.print_of(places)), views[view])
+        some = prints.take(keyed.print_of(places))
+        keyed.signs[places[0] : places[-1] + 1] = signs(some, views[view], keyed.now_bits)
 
     for _ in pool.map(fill, *zip(*((v, places) for v in keyed.views for places in keyed.pieces(v)), strict=True)):
         pass
     return keyed
+
+
+def _now_bits(entries: int) -> int:
+    """Were keys as short whatever there is, those shared by chance would grow with the square of the entries."""
+    return min(max((_ROOM * _KEYS * entries).bit_length() - THEN_BITS, NOW_BITS), MOST_NOW_BITS)
 
 
 def _looked_for(
@@ -144,7 +155,7 @@ class Entries:
     def __init__(self, keyed: Keyed, pool: Executor) -> None:
         self.keyed = keyed
         self._id_bits = len(keyed.signs).bit_length() + 1
-        self._fine_bits = min(FINE_BITS, 64 - KEY_BITS - self._id_bits)
+        self._fine_bits = min(FINE_BITS, 64 - keyed.now_bits - THEN_BITS - self._id_bits)
         kinds = product((False, True), (False, True))
         self._parts = [
             *pool.map(partial(_part_of_later, keyed), *zip(*kinds, strict=True)),
@@ -162,11 +173,30 @@ class Entries:
                 yield Share(range(low, high), endings, ending)
             low = high
 
-    def sorted(self, share: Share) -> NDArray[np.uint64]:
-        """The entries of a share, sorted."""
-        entries = np.concatenate([numbers for part in self._parts for numbers in self._numbers(part, share)])
+    def windows(self, share: Share) -> Iterator[NDArray[np.uint64]]:
+        """The entries of a share, sorted, some at a time; those of one key are in one window."""
+        some = (numbers for part in self._parts for numbers in self._numbers(part, share))
+        entries = np.concatenate([np.zeros(0, np.uint64), *some])
         entries.sort()
-        return entries
+        below_key = np.uint64(2 ** (self._fine_bits + self._id_bits) - 1)
+        at = 0
+        while at < len(entries):
+            last = entries[min(at + _WINDOW, len(entries)) - 1]
+            stop = int(np.searchsorted(entries, last | below_key, side="right"))
+            yield entries[at:stop]
+            at = stop
+
+    def near(self, numbers: NDArray[np.uint64], apart: int) -> NDArray[np.bool_]:
+        """Which of some sorted entries may have one of the same key beside them whose amplitudes are near theirs.
+
+        At most `apart`, see `keys.apart`; a few others are told as well.
+        """
+        top = numbers >> np.uint64(self._id_bits)
+        close = np.diff(top) <= (apart >> (FINE_BITS - self._fine_bits)) + 1
+        near = np.zeros(len(numbers), bool)
+        near[1:] = close
+        near[:-1] |= close
+        return near
 
     def key(self, numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """The keys of some entries."""
@@ -181,19 +211,19 @@ class Entries:
         return (numbers & np.uint64(1)).astype(bool)
 
     def _numbers(self, part: _Part, share: Share) -> Iterator[NDArray[np.uint64]]:
-        place, then = part.entries(share.then)
-        made, ways = self.keyed.signs[place], self.keyed.flips(place)
-        fine = made["amplitudes"][:, 0].astype(np.uint64) >> np.uint64(FINE_BITS - self._fine_bits)
-        identity = place.astype(np.uint64) << np.uint64(1) | np.uint64(part.mirrored)
-        low = fine << np.uint64(self._id_bits) | identity
-        for flips in range(2**WEAK):
-            left = ways > flips
-            if not left.all():
-                made, ways, then, low = made[left], ways[left], then[left], low[left]
-            own = now_key(made, part.mirrored, flips)
-            here = own & np.uint64(share.endings - 1) == share.ending
-            key = own[here] << np.uint64(THEN_BITS) | then[here]
-            yield key << np.uint64(self._fine_bits + self._id_bits) | low[here]
+        for place, then in part.entries(share.then):
+            made, ways = self.keyed.signs[place], self.keyed.flips(place)
+            fine = made["amplitudes"][:, 0].astype(np.uint64) >> np.uint64(FINE_BITS - self._fine_bits)
+            identity = place.astype(np.uint64) << np.uint64(1) | np.uint64(part.mirrored)
+            low = fine << np.uint64(self._id_bits) | identity
+            for flips in range(int(ways.max())):
+                left = ways > flips
+                if not left.all():
+                    made, ways, then, low = made[left], ways[left], then[left], low[left]
+                own = now_key(made, part.mirrored, flips, self.keyed.now_bits)
+                here = own & np.uint64(share.endings - 1) == share.ending
+                key = own[here] << np.uint64(THEN_BITS) | then[here]
+                yield key << np.uint64(self._fine_bits + self._id_bits) | low[here]
 
 
 @dataclass(frozen=True)
@@ -205,14 +235,14 @@ class _Part:
     mirrored: bool
     counts: NDArray[np.float64]  # entries by key, each as often as its signs are flipped
 
-    def entries(self, wanted: range) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """The places of those entries whose key is wanted, and these keys."""
-        found = [np.zeros(0, np.int64)]
+    def entries(self, wanted: range) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+        """The places of those entries whose key is wanted, and these keys; some at a time."""
         for at in range(0, len(self.keys), _LOOKED_AT):
             keys = self.keys[at : at + _LOOKED_AT]
-            found.append(np.flatnonzero((keys >= wanted.start) & (keys < wanted.stop)) + at)
-        here = np.concatenate(found)
-        return here if self.of is None else self.of[here].astype(np.int64), self.keys[here]
+            here = np.flatnonzero((keys >= wanted.start) & (keys < wanted.stop))
+            if len(here):
+                place = here + at if self.of is None else self.of[here + at].astype(np.int64)
+                yield place, keys[here]
 
 
 def _part_of_later(keyed: Keyed, mirrored: bool, is_flipped: bool) -> _Part:
@@ -237,6 +267,6 @@ def _part_of_short(keyed: Keyed, mirrored: bool) -> _Part:
         for now in keyed.pieces(v):
             places = now[(keyed.length(now) <= SHORT) & has_key(keyed.signs[now], mirrored)]
             of.append(places.astype(np.uint32))
-            keys.append(further_key(keyed.signs[places], mirrored).astype(np.uint8))
+            keys.append(further_key(keyed.signs[places], mirrored, keyed.now_bits).astype(np.uint8))
             counts += np.bincount(keys[-1], keyed.flips(places), _NO_KEY + 1)
     return _Part(np.concatenate(keys), np.concatenate(of), mirrored, counts)

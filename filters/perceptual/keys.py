@@ -22,13 +22,13 @@ from filters.perceptual.geometry import View, luma, reading
 from infra.media.fingerprint import LUMA_SIDE
 
 SIGNS = 56  # frequencies whose signs are kept
-NOW_BITS = 23  # of them in a key
+NOW_BITS, MOST_NOW_BITS = 23, 25  # of them in a key, at least and at most
 THEN_BITS = 7  # signs of a later print in a key
 WEAK = 6  # signs that may have fallen either way
 GAP = 2  # prints until then: a second
 FLAT = 1.5  # standard deviation of luma in grey levels up to which a print says nothing
 FINE_BITS = 8
-KEY_BITS = NOW_BITS + THEN_BITS
+_MIRROR_BITS = 32
 
 
 def _frequencies() -> list[tuple[int, int]]:
@@ -39,7 +39,7 @@ def _frequencies() -> list[tuple[int, int]]:
 
 _TELLING = [_frequencies().index(pair) for pair in ((1, 0), (0, 2), (2, 0), (1, 2))]  # low, and no mirror turns them
 _ODD = np.array([u % 2 == 1 for _, u in _frequencies()])
-_PLACE_BITS = 5  # tell one of NOW_BITS
+_PLACE_BITS = 5  # tell one of MOST_NOW_BITS
 _CLOSE = 0.15  # share of the odd frequencies' energy by which the usual way must win
 _CLEAR = 2.0  # amplitude from which a frequency is there, in grey levels of the orthonormal transform
 
@@ -61,25 +61,26 @@ SIGNS_TYPE = np.dtype(
     [
         ("bits", np.uint64),  # bit i: frequency i is clearly positive; from SIGNS: the weakest of the first THEN_BITS
         ("mirrored", np.uint32),  # the first of them in the mirror image
-        ("weak", np.uint32),  # which of the first NOW_BITS are weakest, the weakest in the lowest; then, see `_ways`
+        ("weak", np.uint32),  # which of those in a key are weakest, the weakest in the lowest; then, see `_ways`
         ("amplitudes", np.uint8, (len(_TELLING),)),  # in shares of the contrast, -1 to 1: of _TELLING frequencies
     ]
 )
 Signs = NDArray[np.void]
 
 
-def signs(prints: NDArray[np.uint8], view: View) -> Signs:
-    """The signs of a view of some prints [n, PRINT_BYTES]: SIGNS_TYPE [n]."""
+def signs(prints: NDArray[np.uint8], view: View, now_bits: int) -> Signs:
+    """The signs of a view of some prints [n, PRINT_BYTES], for keys of `now_bits` of them: SIGNS_TYPE [n]."""
     values = luma(prints) @ _transform(view)
     contrast = np.sqrt(np.einsum("ij,ij->i", values, values))
     amplitudes = (values[:, _TELLING] / np.maximum(1e-3, contrast)[:, None] + 1) * 2 ** (FINE_BITS - 1)
     # At -_CLEAR a frequency is far from clear, but the mirror turns those that are odd.
-    either_way = np.where(_ODD[:NOW_BITS], np.abs(values[:, :NOW_BITS]), values[:, :NOW_BITS])
+    either_way = np.where(_ODD[:now_bits], np.abs(values[:, :now_bits]), values[:, :now_bits])
     strength = np.abs(either_way - _CLEAR)
     made = np.zeros(len(prints), SIGNS_TYPE)
     weakest_then = np.argmin(strength[:, :THEN_BITS], axis=1).astype(np.uint64)
     made["bits"] = _bits(values) | weakest_then << np.uint64(SIGNS)
-    made["mirrored"] = _bits(values[:, :32] * np.where(_ODD, np.float32(-1), np.float32(1))[:32])
+    turned = np.where(_ODD, np.float32(-1), np.float32(1))[:_MIRROR_BITS]
+    made["mirrored"] = _bits(values[:, :_MIRROR_BITS] * turned)
     weakest = np.argsort(strength, axis=1, kind="stable")[:, :WEAK].astype(np.uint32)
     ways = np.where(contrast > FLAT * LUMA_SIDE, _ways(values), 0).astype(np.uint32)
     made["weak"] = (weakest << _PLACE_BITS * np.arange(WEAK, dtype=np.uint32)).sum(axis=1) | ways << _PLACE_BITS * WEAK
@@ -125,12 +126,12 @@ def apart(made: Signs, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np
     return np.asarray(np.abs(amplitudes[a].astype(np.int16) - amplitudes[b]).max(axis=1))
 
 
-def now_key(now: Signs, mirrored: bool, flips: int) -> NDArray[np.uint64]:
-    """The part of the key that comes from the print itself, NOW_BITS, with some of the weakest signs flipped.
+def now_key(now: Signs, mirrored: bool, flips: int, now_bits: int) -> NDArray[np.uint64]:
+    """The part of the key that comes from the print itself, `now_bits`, with some of the weakest signs flipped.
 
     Bit i of `flips`: the sign that is weakest but i.
     """
-    bits = _low(now, mirrored, NOW_BITS)
+    bits = _low(now, mirrored, now_bits)
     for i in range(WEAK):
         if flips >> i & 1:
             weak = now["weak"] >> np.uint32(_PLACE_BITS * i) & np.uint32(2**_PLACE_BITS - 1)
@@ -144,9 +145,9 @@ def then_key(then: Signs, mirrored: bool, is_flipped: bool) -> NDArray[np.uint64
     return bits ^ (np.uint64(1) << (then["bits"] >> np.uint64(SIGNS))) if is_flipped else bits
 
 
-def further_key(now: Signs, mirrored: bool) -> NDArray[np.uint64]:
+def further_key(now: Signs, mirrored: bool, now_bits: int) -> NDArray[np.uint64]:
     """What stands in for the part of a later print: as many further signs of the print itself."""
-    return _low(now, mirrored, NOW_BITS + THEN_BITS) >> np.uint64(NOW_BITS)
+    return _low(now, mirrored, now_bits + THEN_BITS) >> np.uint64(now_bits)
 
 
 def _low(made: Signs, mirrored: bool, count: int) -> NDArray[np.uint64]:
