@@ -41,7 +41,7 @@ VIEWS = (
     View(0.05, 0.95, 0.05, 0.95),
 )
 
-_PIECE = 1 << 17  # prints at once
+_PIECE = 1 << 15  # prints at once
 _ENTRIES = 1 << 23  # keys sorted at once
 _WINDOW = 1 << 19  # sorted keys gone through at once
 _LOOKED_AT = 1 << 22  # entries at once, for whether they are in a share
