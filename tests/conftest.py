@@ -47,3 +47,25 @@ def s3() -> "Iterator[S3Server]":
 
     with S3Server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Prefect server that runs until the last test."""
+    from flows.service.environment import prepare
+    from flows.service.server import start_server
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+        server, url = start_server(prepare())
+    server.wait_until_ready()
+    yield url
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_prefect(prefect_api: str) -> Iterator[None]:
+    """Commands that a module starts find a server: one of its own takes each as long as a small run itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_API_URL", prefect_api)
+        yield

@@ -17,7 +17,7 @@ from infra.sample_world.write import write_world
 from infra.store import Store
 from shards.manifest import verify
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_prefect")]
 
 
 @pytest.fixture

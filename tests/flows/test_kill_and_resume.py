@@ -23,7 +23,7 @@ from shards.index import COLUMNS, INDEX, SCORE_MAP, SCORES
 from shards.manifest import load_manifest, verify
 from shards.records import CAPTION_KINDS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_prefect")]
 
 VIDEOS = 14
 KILLS = 6
@@ -111,6 +111,7 @@ def test_killed_at_many_moments(world: str, uninterrupted: Path, tmp_path: Path)
     """The whole process group, or the driver alone while its orphaned workers run on."""
     draw = random.Random(5)
     runs = Runs(world, tmp_path / "lake", tmp_path / "prefect")
+    del runs.environment["PREFECT_API_URL"]  # each has a server of its own, which must not outlive it
     for kill in range(KILLS):
         process = runs.start()
         runs.wait_for_parts(draw.randint(0, 12), process)

@@ -17,7 +17,7 @@ from infra.sample_world.write import write_world
 from shards.manifest import verify
 from shards.reader import read_pairs
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_prefect")]
 
 VIDEOS = 4
 # Of a stretch of requests: most are answered, a few are not, and all of these may be asked again.

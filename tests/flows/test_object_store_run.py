@@ -13,7 +13,7 @@ from infra.sample_world.write import write_world
 from infra.store import Store
 from shards.manifest import Manifest, verify
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_prefect")]
 
 SETTINGS = ("--set", "layout.shard_bytes=100000", "--set", "layout.val_share=0.3", "--set", "run.workers=2")
 

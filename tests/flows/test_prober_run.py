@@ -19,7 +19,7 @@ from shards.manifest import load_manifest, verify
 from shards.reader import read_pairs
 from shards.records import HARD_NEGATIVE_TASKS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_prefect")]
 
 TAUGHT, JUDGED = 12, 26  # videos
 

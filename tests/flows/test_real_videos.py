@@ -11,7 +11,7 @@ import pytest
 
 from shards.manifest import load_manifest, verify
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_prefect")]
 
 # file of bad/ -> the reasons that are right for it
 BAD = {

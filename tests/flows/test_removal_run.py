@@ -14,7 +14,7 @@ from infra.tables import SOURCES
 from shards.manifest import Manifest, load_manifest, verify
 from shards.reader import read_pairs
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_prefect")]
 
 SETTINGS = ("--set", "layout.shard_bytes=100000", "--set", "layout.val_share=0.3", "--set", "run.workers=2")
 EVERY_PAIR = ("--set", "pairs.target_pairs=1000")  # more than there are: otherwise fewer clips have smaller quotas
