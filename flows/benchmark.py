@@ -61,7 +61,7 @@ def _document(found: Reading) -> dict[str, Any]:
 
 def _print(found: Reading) -> None:
     for facts in map(_facts, found.benchmarks):
-        counts = ", ".join(f"{facts[name]} {name}" for name in ("queries", "corpus", "positives"))
+        counts = f"{facts['queries']} queries, {facts['corpus']} videos, {facts['positives']} positives"
         size = f"not the published size: {facts['differs']}" if facts["differs"] else "the published size"
         print(f"{facts['name']}: {counts}; {size}")
     if found.missing:

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, Protocol
 
 from infra.errors import RowError, UsageError
 
-_FOREIGN: Final = re.compile(r"[\\\x00-\x1f\x7f]|^[A-Za-z]:")  # what a name must not hold: other systems' ways, controls
+_FOREIGN: Final = re.compile(r"[\\\x00-\x1f\x7f]|^[A-Za-z]:")  # what no name holds: other systems' ways, controls
 _LOCAL_HEADER: Final = struct.Struct("<4s22xHH")  # of a ZIP's member: signature, lengths of its name and extra field
 _TABLES: Final = 1024  # bytes that deflate may write about its codes before the data
 _ENCRYPTED: Final = 1  # a flag of a ZIP's member

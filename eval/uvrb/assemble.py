@@ -139,7 +139,7 @@ def _note_unknown(queries: Rows, corpus: Rows, instances: Rows, answers: Mapping
             instances.note(row, f"is no query's: take the line out, or add the query to {QUERIES}")
         if corpus.whole and row.id in answers:
             for unknown in (name for name in answers[row.id].candidates if name not in corpus.rows):
-                instances.note(row, f"names the video {unknown!r}, which {CORPUS} has not: take it out, or add it there")
+                instances.note(row, f"names the video {unknown!r}, which {CORPUS} has not: remove it, or add it there")
     if instances.whole:
         for row in queries.rows.values():
             if row.id not in instances.rows:

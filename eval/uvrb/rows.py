@@ -1,4 +1,4 @@
-"""The tables of a dataset of UVRB: JSON objects, one a line, each with an id of its own; and what is wrong with them."""
+"""The tables of a dataset of UVRB: JSON objects, one a line, each with its own id; and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -133,5 +133,5 @@ def _encodable(name: str, value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise RowError("not_unicode", f"`{name}` holds half a character at {error.start + 1}: write it whole") from error
+        raise RowError("not_unicode", f"`{name}` has half a character at {error.start + 1}: write it whole") from error
     return value

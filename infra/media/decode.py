@@ -23,6 +23,9 @@ from infra.media.reader import Picture, origin, presentation, seek_before, tick,
 
 decord.logging.set_level(decord.logging.QUIET)
 
+# What Pillow raises for damaged pictures: a PNG's broken chunks are a SyntaxError to it, or a ValueError.
+_UNREADABLE = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
 
 def decode_image(data: bytes) -> Picture:
     """An encoded still picture as RGB, uint8 [h, w, 3].
@@ -32,7 +35,7 @@ def decode_image(data: bytes) -> Picture:
     try:
         with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
+    except _UNREADABLE as error:
         raise RowError("not_an_image", f"{len(data)} bytes that hold no readable picture: {error}") from error
 
 
