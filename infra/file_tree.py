@@ -103,8 +103,8 @@ class Archive:
     """The files of a local ZIP or tar.
 
     Those in a folder of the archive's own name (`videos/` in `videos.tar`) go by their names in it. `refused` says
-    by name what is not read and why: names that lead elsewhere, a name that stands twice, encryption, compressions
-    other than deflate.
+    by name what is not read, why, and what to do: names that lead elsewhere, a name that stands twice, encryption,
+    compressions other than deflate.
     """
 
     def __init__(self, path: Path) -> None:
@@ -123,11 +123,11 @@ class Archive:
     def _add(self, name: str, own: str, member: _Member) -> None:
         safe = safe_name(name)
         if safe is None:
-            self.refused[name] = "leads out of the archive"
+            self.refused[name] = "leads out of the archive: make it anew without it"
             return
         safe = safe.removeprefix(own)
         if safe in self._members:
-            self.refused[name] = "stands twice in it"
+            self.refused[name] = "stands twice in the archive: make it anew with one of them"
             return
         self._members[safe] = member
         folder, _, last = safe.rpartition("/")
@@ -176,9 +176,9 @@ def _zip_members(path: Path, refused: dict[str, str]) -> Iterator[tuple[str, _Me
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             if info.flag_bits & _ENCRYPTED:
-                refused[info.filename] = "is encrypted"
+                refused[info.filename] = "is encrypted: store it plainly"
             elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                refused[info.filename] = "is compressed in another way than deflate"
+                refused[info.filename] = "is compressed in a way that is not read: store it, or deflate it"
             elif not info.is_dir():
                 start = _data_start(file.fileno(), info.header_offset)
                 deflated = info.compress_type == zipfile.ZIP_DEFLATED
@@ -199,7 +199,7 @@ def _tar_members(path: Path, refused: dict[str, str]) -> Iterator[tuple[str, _Me
     with tarfile.open(path, "r:") as archive:
         for info in archive:
             if info.issparse():
-                refused[info.name] = "is a sparse file"
+                refused[info.name] = "is a sparse file: store it whole"
             elif info.isreg():
                 yield info.name, _Member(info.offset_data, info.size, info.size)
 

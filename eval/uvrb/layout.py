@@ -112,7 +112,7 @@ def _read_dataset(root: Path, dataset: Dataset) -> Benchmark | list[Problem] | N
         return unread or None
     files, archives = opened
     refused = [
-        Problem(dataset.name, f"{name!r} {why}: make the archive anew without it", archive.path.name)
+        Problem(dataset.name, f"{name!r} {why}", archive.path.name)
         for archive in archives.values()
         for name, why in archive.refused.items()
     ]

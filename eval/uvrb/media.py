@@ -117,7 +117,12 @@ def open_dataset(root: Path, name: str) -> tuple[DatasetFiles, dict[str, Archive
         mounted = {folder: opened for folder in (VIDEOS, FRAMES, IMAGES) if (opened := _archive(root / name, folder))}
         return DatasetFiles(Folder(root / name), mounted), {opened.path.name: opened for opened in mounted.values()}
     archive = _archive(root, name)
-    return (DatasetFiles(archive, {}), {archive.path.name: archive}) if archive else None
+    if archive is None:
+        return None
+    for inner in (folder + suffix for folder in (VIDEOS, FRAMES, IMAGES) for suffix in (*ARCHIVES, *COMPRESSED)):
+        if archive.size(inner) is not None:
+            archive.refused[inner] = "is an archive in an archive: unpack one of them"
+    return DatasetFiles(archive, {}), {archive.path.name: archive}
 
 
 def unread_archives(root: Path, name: str) -> list[str]:

@@ -446,7 +446,17 @@ BAD = {
     "member twice": (
         "MSRVTT",
         lambda at: append_to_tar(as_tar(at / "videos"), "clip0.mp4"),
-        "videos.tar: 'clip0.mp4' stands twice in it",
+        "videos.tar: 'clip0.mp4' stands twice in the archive",
+    ),
+    "archive in an archive": (
+        "MSRVTT",
+        lambda at: (write(at / "images.zip", b"PK"), as_tar(at)),
+        "MSRVTT.tar: 'images.zip' is an archive in an archive: unpack one of them",
+    ),
+    "encrypted member": (
+        "MSRVTT",
+        lambda at: encrypt_last(append_to_zip(as_zip(at / "videos"), "x.mp4")),
+        "videos.zip: 'x.mp4' is encrypted: store it plainly",
     ),
     "link in an archive": (
         "MSRVTT",
@@ -464,9 +474,17 @@ def cut_off(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: 512 + 512 + 100])
 
 
-def append_to_zip(path: Path, name: str) -> None:
+def append_to_zip(path: Path, name: str) -> Path:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(name, VIDEO)
+    return path
+
+
+def encrypt_last(path: Path) -> None:
+    """Flag the last member of a ZIP as encrypted, in the ZIP's directory."""
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
 
 
 def append_to_tar(path: Path, name: str) -> None:

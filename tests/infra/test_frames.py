@@ -132,8 +132,7 @@ def test_whatever_byte_is_damaged_gives_frames_or_a_refusal(at: int, value: int,
 def test_whatever_byte_of_a_frame_is_damaged_gives_frames_or_a_refusal(at: int, value: int, frame: bytes):
     data = pack_frames([frame[:at] + bytes([value]) + frame[at + 1 :]])
     try:
-        pictures, _ = sample_frames(data, 2)
+        outcome = str(len(sample_frames(data, 2)[0]))
     except RowError as refused:
-        assert refused.reason == "damaged"
-        return
-    assert len(pictures) == 2
+        outcome = refused.reason
+    assert outcome in ("2", "damaged")
