@@ -44,7 +44,10 @@ INSTRUCTIONS: Final = {
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a pair: any combination of text, an encoded image (JPEG) and an encoded video (MP4)."""
+    """One side of a pair: any combination of text, an encoded image (JPEG) and an encoded video (MP4).
+
+    Any image and video that `infra.media.decode` reads will do, frames packed by `infra.media.frames` too.
+    """
 
     text: str | None = None
     image: bytes | None = None

@@ -17,10 +17,14 @@ from PIL import Image, UnidentifiedImageError
 
 from infra.errors import RowError
 from infra.media.encode import OWN_MARK
+from infra.media.frames import PackedFrames, is_packed
 from infra.media.probe import open_video
 from infra.media.reader import Picture, origin, presentation, seek_before, tick, upright
 
 decord.logging.set_level(decord.logging.QUIET)
+
+# What Pillow raises for damaged pictures: a PNG's broken chunks are a SyntaxError to it, or a ValueError.
+_UNREADABLE = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def decode_image(data: bytes) -> Picture:
@@ -31,7 +35,7 @@ def decode_image(data: bytes) -> Picture:
     try:
         with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
+    except _UNREADABLE as error:
         raise RowError("not_an_image", f"{len(data)} bytes that hold no readable picture: {error}") from error
 
 
@@ -52,8 +56,11 @@ def sample_frames(
 
     Clips that `infra.media.encode` made are read with decord. Everything else is read with PyAV,
     which gives the same pictures: decord 0.6 knows no AV1 or GIF and damaged input can crash it.
+    Frames packed by `infra.media.frames` have no clock: they count as one a second.
     Raises RowError: what `open_video` raises, `no_frames`, or `damaged` when a wanted frame cannot be decoded.
     """
+    if isinstance(source, bytes) and is_packed(source):
+        return _sample_packed(PackedFrames(source), count, start_s, end_s)
     with open_video(source) as (container, stream):
         index = _index(container, stream)
         wanted = _spread(index.times, count, start_s, end_s)
@@ -62,6 +69,28 @@ def sample_frames(
         else:
             pictures = _pick_av(container, stream, index, sorted(set(wanted)))
     return np.stack([pictures[i] for i in wanted]), index.times[wanted]
+
+
+def _sample_packed(
+    frames: PackedFrames, count: int, start_s: float | None, end_s: float | None
+) -> tuple[Picture, NDArray[np.float64]]:
+    """The frames that a video of one frame a second would give."""
+    times = np.arange(len(frames), dtype=np.float64)
+    wanted = _spread(times, count, start_s, end_s)
+    pictures = {i: _packed_picture(frames, i) for i in sorted(set(wanted))}
+    sizes = {picture.shape for picture in pictures.values()}
+    if len(sizes) > 1:
+        raise RowError("damaged", f"packed frames of one video differ in size: {sorted(sizes)}")
+    return np.stack([pictures[i] for i in wanted]), times[wanted]
+
+
+def _packed_picture(frames: PackedFrames, number: int) -> Picture:
+    try:
+        return decode_image(frames.read(number))
+    except RowError as error:
+        if error.reason != "not_an_image":
+            raise
+        raise RowError("damaged", f"packed frame {number} of {len(frames)}: {error.message}") from error
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from infra.errors import RowError
-
-# First bytes, and where they stand, of containers that are known but may be incomplete.
-_CONTAINER_MAGIC = ((b"ftyp", 4), (b"moov", 4), (b"mdat", 4), (b"\x1aE\xdf\xa3", 0), (b"RIFF", 0), (b"GIF8", 0))
+from infra.media.magic import HEAD_BYTES, begins_like_video
 
 
 @dataclass(frozen=True)
@@ -143,14 +141,14 @@ def open_video(source: str | bytes) -> Iterator[tuple[InputContainer, VideoStrea
 def _refusal(source: str | bytes, error: av.FFmpegError) -> RowError:
     """Why FFmpeg could not open `source`, told apart by its size and its first bytes."""
     if isinstance(source, bytes):
-        head, size = source[:16], len(source)
+        head, size = source[:HEAD_BYTES], len(source)
     else:
         size = Path(source).stat().st_size
         with Path(source).open("rb") as file:
-            head = file.read(16)
+            head = file.read(HEAD_BYTES)
     if size == 0:
         return RowError("empty_file", "the file has zero bytes")
-    if any(head[at : at + len(magic)] == magic for magic, at in _CONTAINER_MAGIC):
+    if begins_like_video(head):
         seen = f"the container's index is missing or broken ({size} bytes): {error.strerror}"
         return RowError("unreadable_container", seen)
     return RowError("not_a_video", f"no known video container begins with {head[:8]!r} ({size} bytes)")
