@@ -1,0 +1,117 @@
+"""The embedding space in two dimensions: queries and targets of every dataset, and the gap between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+
+from infra.errors import UsageError
+from shards.preview.charts import short
+
+POINTS: Final = 150  # of each dataset's queries and of its targets, drawn at random
+SIDE, MARGIN = 150, 8  # of a panel, in SVG units
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The unit vectors of one dataset: queries [q, dim] and targets [n, dim], float32."""
+
+    queries: Matrix
+    targets: Matrix
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One dataset's points, and the distance between the means of its queries and of its targets."""
+
+    dataset: str
+    gap: float  # Euclidean, in all dimensions; the modality gap of Liang et al. (2022, arXiv 2203.02053)
+    picture: Markup
+
+
+@dataclass(frozen=True)
+class Space:
+    """All panels lie in one plane: the two principal axes of all points drawn."""
+
+    panels: tuple[Panel, ...]
+    explained: tuple[float, float]  # share of the variance along each axis
+    everything: Markup  # all points, which the panels refer to
+
+
+def draw_space(vectors: Mapping[str, Vectors], seed: int) -> Space | None:
+    """Panels of all datasets with vectors; None without any. Every dataset has equal weight in the plane.
+
+    Raises UsageError for vectors that are empty or of different lengths.
+    """
+    if not vectors:
+        return None
+    _check(vectors)
+    rng = np.random.default_rng(seed)
+    drawn = {name: Vectors(_draw(each.queries, rng), _draw(each.targets, rng)) for name, each in vectors.items()}
+    points = np.concatenate([side for each in drawn.values() for side in (each.queries, each.targets)])
+    mean = points.mean(axis=0)
+    axes, explained = principal_axes(points - mean)
+    flat = (points - mean) @ axes
+    low, scale = flat.min(axis=0), (SIDE - 2 * MARGIN) / max(float(np.ptp(flat, axis=0).max()), 1e-9)
+    slack = (SIDE - scale * np.ptp(flat, axis=0)) / 2  # what centres the narrower axis
+
+    def project(some: Matrix) -> NDArray[np.float64]:
+        return np.asarray(((some - mean) @ axes - low) * scale + slack, np.float64)
+
+    panels = tuple(_panel(name, vectors[name], project(each.queries), project(each.targets)) for name, each in drawn.items())
+    everything = Markup('<path id="all-points" class="all" d="{}"/>').format(_dots(project(points)))
+    return Space(panels, explained, everything)
+
+
+def _check(vectors: Mapping[str, Vectors]) -> None:
+    for name, each in vectors.items():
+        if not len(each.queries) or not len(each.targets):
+            raise UsageError(f"{name} has no vectors of its queries, or none of its targets")
+    if len(lengths := {side.shape[1] for each in vectors.values() for side in (each.queries, each.targets)}) > 1:
+        raise UsageError(f"vectors of different lengths: {', '.join(map(str, sorted(lengths)))}")
+
+
+def _draw(rows: Matrix, rng: np.random.Generator) -> Matrix:
+    return rows[np.sort(rng.choice(len(rows), min(POINTS, len(rows)), replace=False))]
+
+
+def principal_axes(centred: Matrix) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """The two directions [dim, 2] of most variance of `centred` [n, dim >= 2], and their shares of all of it.
+
+    Each direction's largest component is positive, so that the same points always give the same plane.
+    """
+    spread = centred.T.astype(np.float64) @ centred
+    dim = len(spread)
+    values, columns = eigh(spread, subset_by_index=[dim - 2, dim - 1])
+    axes = np.asarray(columns, np.float64)[:, ::-1]
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
+    second, first = (max(float(value), 0.0) / max(float(np.trace(spread)), 1e-12) for value in values)
+    return axes, (first, second)
+
+
+def _panel(name: str, vectors: Vectors, queries: NDArray[np.float64], targets: NDArray[np.float64]) -> Panel:
+    gap = float(np.linalg.norm(vectors.queries.mean(axis=0) - vectors.targets.mean(axis=0)))
+    (ax, ay), (bx, by) = queries.mean(axis=0), targets.mean(axis=0)
+    picture = Markup(
+        '<svg viewBox="0 0 {side} {side}" role="img" aria-label="{name}: queries and targets"><use href="#all-points"/>'
+        '<path class="targets" d="{targets}"/><path class="queries" d="{queries}"/><path class="gap" d="{gap}"/></svg>'
+    ).format(
+        side=SIDE,
+        name=name,
+        targets=_dots(targets),
+        queries="".join(f"M{short(x - 1.7)} {short(y)}h3.4m-1.7-1.7v3.4" for x, y in queries),
+        gap=f"M{short(ax)} {short(ay)}L{short(bx)} {short(by)}",
+    )
+    return Panel(name, gap, picture)
+
+
+def _dots(points: NDArray[np.float64]) -> str:
+    """Path data of points without extent, which a stroke with round ends shows as dots."""
+    return "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)
