@@ -33,7 +33,9 @@ def score_intervals(report: UVRBReport, resamples: int = RESAMPLES) -> dict[str,
             if value is not None:
                 drawn.setdefault(name, []).append(value)
     ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    return {name: (float(low), float(high)) for name, values in drawn.items() for low, high in [np.quantile(values, ends)]}
+    return {
+        name: (float(low), float(high)) for name, values in drawn.items() for low, high in [np.quantile(values, ends)]
+    }
 
 
 def _resampled_means(values: tuple[float, ...], resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -149,4 +149,3 @@ def _frames(video: bytes, facts: Facts, count: int) -> Picture:
 
 def _jpeg(picture: Picture) -> bytes:
     return encode_image(picture, JPEG_QUALITY)
-

@@ -11,7 +11,7 @@ from eval.uvrb.datasets import DATASETS, named
 from eval.uvrb.page.page import write_page
 
 Open = Callable[..., Any]
-MODELS = "#models .wide > table"
+MODELS = "#models > .wide > table"
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,9 @@ def test_the_menu_changes_the_radar_and_its_table(look: Open, whole: Path) -> No
 def test_lines_differ_by_more_than_colour(look: Open, whole: Path) -> None:
     page = look(whole)
     styles = [
-        page.locator(f"#radar-{slot}").evaluate("e => [getComputedStyle(e).strokeDasharray, getComputedStyle(e).markerMid]")
+        page.locator(f"#radar-{slot}").evaluate(
+            "e => [getComputedStyle(e).strokeDasharray, getComputedStyle(e).markerMid]"
+        )
         for slot in ("own", "first", "second", "third")
     ]
     assert len({tuple(style) for style in styles}) == 4

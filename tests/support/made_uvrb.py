@@ -95,8 +95,7 @@ def report(
 ) -> UVRBReport:
     """A model that is better at some datasets than at others."""
     each = tuple(
-        scores(dataset, share + 0.3 * np.sin(place), queries, frames + tokens)
-        for place, dataset in enumerate(datasets)
+        scores(dataset, share + 0.3 * np.sin(place), queries, frames + tokens) for place, dataset in enumerate(datasets)
     )
     return UVRBReport("models/tiny-gve", "0123abcd", frames, tokens, 42, each)
 
@@ -117,7 +116,7 @@ def vectors(names: Sequence[str], gap: float, queries: int = 60, dim: int = 16) 
     for place, name in enumerate(names):
         rng = np.random.default_rng(place)
         middle = rng.normal(size=dim)
-        middle[0] = 0
+        middle[0] = 0  # of which the sides differ
         sides = []
         for sign in (-1, 1):
             side = middle + 0.5 * rng.normal(size=(queries, dim))

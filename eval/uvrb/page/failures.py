@@ -13,8 +13,8 @@ from infra.errors import RowError
 from infra.media.decode import decode_image, sample_frames
 from infra.media.encode import encode_image, scale_to_height
 from infra.page import data_uri
-from shards.split import rank
 from shards.records import Side
+from shards.split import rank
 
 DRAWN: Final = 300  # queries of a dataset, of which the worst are shown
 SHOWN: Final = 6

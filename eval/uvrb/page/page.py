@@ -106,11 +106,12 @@ def _beside(report: UVRBReport, table: Table) -> dict[str, Any]:
     chosen = [row for row in rows if not row.is_own][: len(SLOTS) - 1]
     lines = {"own": radar_path(report.abilities.abilities)}
     lines |= {slot: paths[row.name] for slot, row in zip(SLOTS[1:], chosen, strict=False)}
-    labels = {ability: ability + ("*" if ability in report.abilities.missing else "") for ability in ABILITIES}
+    labels = {ability: ability + ("*" if _is_partial(report, ability) else "") for ability in ABILITIES}
     correlated, count = ability_correlations(report, table)
     return {
         "models": rows,
         "chosen": dict(zip(SLOTS[1:], chosen, strict=False)),
+        "labels": labels,
         "document": models_document(rows, paths),
         "markers": draw_markers(),
         "radar": draw_radar(lines, labels, "Scores of nine abilities, from 0 in the middle to 1"),
@@ -119,6 +120,10 @@ def _beside(report: UVRBReport, table: Table) -> dict[str, Any]:
         "correlated_models": count,
         "shade": _shade,
     }
+
+
+def _is_partial(report: UVRBReport, ability: str) -> bool:
+    return ability in report.abilities.missing and ability in report.abilities.abilities
 
 
 def _shade(value: float | None) -> str:

@@ -26,7 +26,7 @@ class ModelRow:
     abilities: Mapping[str, float]
     average: float | None  # of abilities; None unless all datasets are there
     dataset_average: float
-    misprint: str  # what was printed otherwise; empty where nothing was
+    misprint: str  # what was printed otherwise; empty where nothing was, or where datasets are missing
 
     @property
     def cells(self) -> list[float | None]:
@@ -37,12 +37,13 @@ class ModelRow:
 def model_rows(report: UVRBReport, models: Table) -> list[ModelRow]:
     """The report's model, then those of `models` that have all its datasets; all over these datasets, best first."""
     names = list(report.scores)
+    whole = not missing_datasets(report)
     others = {
         model: {name: scores[name] for name in names}
         for model, scores in models.items()
         if all(name in scores for name in names)
     }
-    rows = [_row(model, scores, _misprint(model, models[model])) for model, scores in others.items()]
+    rows = [_row(model, scores, _misprint(model, models[model]) if whole else "") for model, scores in others.items()]
     rows.sort(key=lambda row: -row.dataset_average)
     return [_row(title(report), report.scores, "", is_own=True), *rows]
 

@@ -65,7 +65,9 @@ def draw_space(vectors: Mapping[str, Vectors], seed: int) -> Space | None:
     def project(some: Matrix) -> NDArray[np.float64]:
         return np.asarray(((some - mean) @ axes - low) * scale + slack, np.float64)
 
-    panels = tuple(_panel(name, vectors[name], project(each.queries), project(each.targets)) for name, each in drawn.items())
+    panels = tuple(
+        _panel(name, vectors[name], project(each.queries), project(each.targets)) for name, each in drawn.items()
+    )
     everything = Markup('<path id="all-points" class="all" d="{}"/>').format(_dots(project(points)))
     return Space(panels, explained, everything)
 
