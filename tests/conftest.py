@@ -50,7 +50,7 @@ def s3() -> "Iterator[S3Server]":
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop would be in the way of other modules' tests
 def browser() -> Iterator[Any]:
     """A headless Chromium; tests that need it are skipped where it or its driver is absent."""
     playwright = pytest.importorskip("playwright.sync_api")

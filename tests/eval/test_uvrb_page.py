@@ -208,6 +208,16 @@ def test_principal_axes_are_those_of_the_spread() -> None:
     assert explained == pytest.approx((0.9 - 0.003, 0.1), abs=0.01)
 
 
+def test_the_plane_shows_the_gap_though_datasets_lie_apart() -> None:
+    made = vectors(["MSRVTT", "DiDeMo", "CRB-G"], gap=1.5)
+    space = draw_space(made, 42)
+    assert space is not None
+    assert space.explained[0] > 2 * space.explained[1]
+    for panel in space.panels:
+        ((ax, bx),) = re.findall(r'class="gap" d="M([\d.]+) [\d.]+L([\d.]+) ', panel.picture)
+        assert abs(float(ax) - float(bx)) > 40  # of 150
+
+
 def test_the_gap_is_the_distance_of_the_means() -> None:
     queries, targets = np.zeros((200, 3), np.float32), np.zeros((100, 3), np.float32)
     queries[:, 0], targets[:, 1] = 1, 1

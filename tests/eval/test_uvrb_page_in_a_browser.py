@@ -21,7 +21,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     others = [report(frames=frames, tokens=tokens) for frames in (8, 16) for tokens in (200, 400)][1:]
     names = [dataset.name for dataset in DATASETS]
     out = str(tmp_path_factory.mktemp("whole") / "uvrb.html")
-    return Path(write_page(report(), out, benchmarks, others, vectors(names, 0.6)))
+    return Path(write_page(report(), out, benchmarks, others, vectors(names, 1.5)))
 
 
 @pytest.fixture(scope="module")

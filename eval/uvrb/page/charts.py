@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import cos, pi, sin
+from math import ceil, cos, floor, pi, sin
 from typing import Final
 
 from markupsafe import Markup
@@ -21,6 +21,7 @@ RADAR_WIDTH, RADAR_HEIGHT, RADIUS = 400, 350, 138.0  # in SVG units
 CENTRE: Final = (RADAR_WIDTH / 2, RADAR_HEIGHT / 2)
 RINGS: Final = (0.2, 0.4, 0.6, 0.8, 1.0)
 CURVE_WIDTH, CURVE_HEIGHT, CURVE_LEFT, CURVE_BOTTOM = 360, 230, 44, 30
+CURVE_INDENT = 24  # between the ends of the axis and the first and last place
 
 # Path data of markers that leave the middle of a 10 x 10 box free of doubt which is which.
 _MARKERS: Final = {
@@ -70,7 +71,7 @@ def draw_radar(paths: Mapping[str, str], labels: Mapping[str, str], name: str) -
         for slot in reversed(SLOTS)
     )
     return Markup(
-        '<svg class="radar" viewBox="0 0 {w} {h}" role="img" aria-label="{name}">{rings}{axes}{lines}</svg>'
+        '<svg class="radar" viewBox="0 0 {w} {h}" role="img" aria-label="{name}">{rings}{axes}{lines}{ticks}</svg>'
     ).format(
         w=RADAR_WIDTH,
         h=RADAR_HEIGHT,
@@ -78,14 +79,20 @@ def draw_radar(paths: Mapping[str, str], labels: Mapping[str, str], name: str) -
         rings=Markup("").join(map(_ring, RINGS)),
         axes=Markup("").join(_axis(place, labels[ability]) for place, ability in enumerate(ABILITIES)),
         lines=lines,
+        ticks=Markup("").join(map(_tick, RINGS)),
     )
 
 
 def _ring(value: float) -> Markup:
     corners = " ".join(",".join(map(short, _at(place, value))) for place in range(len(ABILITIES)))
-    x, y = CENTRE[0] + 4, CENTRE[1] - RADIUS * value + 12
-    return Markup('<polygon class="ring" points="{}"/><text class="tick" x="{}" y="{}">{:g}</text>').format(
-        corners, short(x), short(y), value
+    return Markup('<polygon class="ring" points="{}"/>').format(corners)
+
+
+def _tick(value: float) -> Markup:
+    """The value of a ring, in the middle of its side between the last axis and the first, where few lines are."""
+    (ax, ay), (bx, by) = _at(0, value), _at(len(ABILITIES) - 1, value)
+    return Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{:g}</text>').format(
+        short((ax + bx) / 2), short((ay + by) / 2 + 3), value
     )
 
 
@@ -127,36 +134,43 @@ class Curve:
 def draw_curves(curves: Sequence[Curve], name: str) -> Markup:
     """Curves over places that are numbers spaced alike, whatever their distance; values over their own range."""
     places = sorted({place for curve in curves for place in curve.values})
-    values = [value for curve in curves for value in curve.values.values()]
-    step = nice_step(max(max(values) - min(values), 0.02) / 4)
-    low, high = int(min(values) / step - 1e-9), int(max(values) / step + 1e-9) + 1
-    if low > 0 and min(values) - low * step < step / 4:
-        low -= 1
+    lines = _grid_lines([value for curve in curves for value in curve.values.values()])
+    top, bottom = 6.0, float(CURVE_HEIGHT - CURVE_BOTTOM)
 
-    def at(place: int, value: float) -> tuple[str, str]:
-        x = CURVE_LEFT + 24 + (CURVE_WIDTH - CURVE_LEFT - 48) * places.index(place) / max(len(places) - 1, 1)
-        return short(x), short((CURVE_HEIGHT - CURVE_BOTTOM) * (high * step - value) / ((high - low) * step) + 6)
+    def x(place: int) -> str:
+        inner = CURVE_WIDTH - CURVE_LEFT - 2 * CURVE_INDENT
+        return short(CURVE_LEFT + CURVE_INDENT + inner * places.index(place) / max(len(places) - 1, 1))
 
+    def y(value: float, below: int = 0) -> str:
+        return short(top + (bottom - top) * (lines[-1] - value) / (lines[-1] - lines[0]) + below)
+
+    digits = 2 if lines[1] - lines[0] > 0.0099 else 3
     grid = Markup("").join(
-        Markup('<path class="axis" d="M{} {}H{}"/><text x="{}" y="{}" text-anchor="end">{:g}</text>').format(
-            CURVE_LEFT, y, CURVE_WIDTH, CURVE_LEFT - 6, short(float(y) + 4), round(number * step, 6)
+        Markup('<path class="axis" d="M{} {}H{}"/><text x="{}" y="{}" text-anchor="end">{}</text>').format(
+            CURVE_LEFT, y(value), CURVE_WIDTH, CURVE_LEFT - 6, y(value, below=4), f"{value:.{digits}f}"
         )
-        for number in range(low, high + 1)
-        for _, y in [at(places[0], number * step)]
+        for value in lines
     )
     ticks = Markup("").join(
-        Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(at(place, 0)[0], CURVE_HEIGHT - 4, place)
+        Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(x(place), CURVE_HEIGHT - 6, place)
         for place in places
     )
-    lines = Markup("").join(
+    drawn = Markup("").join(
         Markup('<path class="line {}" d="{}"/>').format(
-            curve.slot, _joined([at(place, curve.values[place]) for place in sorted(curve.values)])
+            curve.slot, _joined([(x(place), y(value)) for place, value in sorted(curve.values.items())])
         )
         for curve in curves
     )
     return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>').format(
-        CURVE_WIDTH, CURVE_HEIGHT, name, grid, ticks, lines
+        CURVE_WIDTH, CURVE_HEIGHT, name, grid, ticks, drawn
     )
+
+
+def _grid_lines(values: Sequence[float]) -> list[float]:
+    """Round values from below the least of `values` to above the greatest, at least two."""
+    step = nice_step(max(max(values) - min(values), 0.02) / 4)
+    low, high = floor(min(values) / step), ceil(max(values) / step)
+    return [number * step for number in range(low, max(high, low + 1) + 1)]
 
 
 def _joined(points: Sequence[tuple[str, str]]) -> str:

@@ -38,7 +38,10 @@ class Panel:
 
 @dataclass(frozen=True)
 class Space:
-    """All panels lie in one plane: the two principal axes of all points drawn."""
+    """All panels lie in one plane: the two principal axes of all points drawn, each dataset moved to the middle.
+
+    So the axes show what varies within datasets, which the distances between datasets would hide.
+    """
 
     panels: tuple[Panel, ...]
     explained: tuple[float, float]  # share of the variance along each axis
@@ -54,16 +57,15 @@ def draw_space(vectors: Mapping[str, Vectors], seed: int) -> Space | None:
         return None
     _check(vectors)
     rng = np.random.default_rng(seed)
-    drawn = {name: Vectors(_draw(each.queries, rng), _draw(each.targets, rng)) for name, each in vectors.items()}
+    drawn = {name: _centred(_draw(each.queries, rng), _draw(each.targets, rng)) for name, each in vectors.items()}
     points = np.concatenate([side for each in drawn.values() for side in (each.queries, each.targets)])
-    mean = points.mean(axis=0)
-    axes, explained = principal_axes(points - mean)
-    flat = (points - mean) @ axes
+    axes, explained = principal_axes(points)
+    flat = points @ axes
     low, scale = flat.min(axis=0), (SIDE - 2 * MARGIN) / max(float(np.ptp(flat, axis=0).max()), 1e-9)
     slack = (SIDE - scale * np.ptp(flat, axis=0)) / 2  # what centres the narrower axis
 
     def project(some: Matrix) -> NDArray[np.float64]:
-        return np.asarray(((some - mean) @ axes - low) * scale + slack, np.float64)
+        return np.asarray((some @ axes - low) * scale + slack, np.float64)
 
     panels = tuple(
         _panel(name, vectors[name], project(each.queries), project(each.targets)) for name, each in drawn.items()
@@ -82,6 +84,12 @@ def _check(vectors: Mapping[str, Vectors]) -> None:
 
 def _draw(rows: Matrix, rng: np.random.Generator) -> Matrix:
     return rows[np.sort(rng.choice(len(rows), min(POINTS, len(rows)), replace=False))]
+
+
+def _centred(queries: Matrix, targets: Matrix) -> Vectors:
+    """Both sides moved so that the middle between their means is the origin."""
+    middle = (queries.mean(axis=0) + targets.mean(axis=0)) / 2
+    return Vectors(queries - middle, targets - middle)
 
 
 def principal_axes(centred: Matrix) -> tuple[NDArray[np.float64], tuple[float, float]]:
