@@ -18,9 +18,9 @@ from eval.uvrb.page.failures import DRAWN, SHOWN, Failure, Thumbnail, show_failu
 from eval.uvrb.page.page import make_page, write_page
 from eval.uvrb.page.rows import ability_correlations, model_rows, unlike_published
 from eval.uvrb.page.scaling import scale
-from eval.uvrb.page.space import POINTS, Vectors, draw_space, principal_axes
+from eval.uvrb.page.space import POINTS, draw_space, draw_vectors, principal_axes
 from eval.uvrb.tables import published
-from infra.errors import UsageError
+from infra.errors import RowError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +194,15 @@ def test_pictures_stop_at_their_bound_and_every_dataset_has_its_turn(held: Held)
     assert {(seen.uri, seen.why) for seen in rest} == {(None, "left out, the page would be too big")}
 
 
+def test_a_file_that_is_gone_is_told_in_its_place(held: Held) -> None:
+    class Gone(Held):
+        def read(self, name: str) -> bytes:
+            raise RowError("missing_file", name)
+
+    (shown,) = show_failures([scores(DATASETS[0], 0.3)], {"MSRVTT": benchmark(DATASETS[0], Gone(held.data))}, 42)
+    assert {card.right.thumbnail.why for card in shown.shown} == {"no picture: missing_file"}
+
+
 def test_a_broken_video_is_told_in_its_place(held: Held) -> None:
     made = benchmark(DATASETS[0], Held({**held.data, **{f"videos/{n}.mp4": b"no video" for n in range(6)}}))
     (shown,) = show_failures([scores(DATASETS[0], 0.3)], {"MSRVTT": made}, 42)
@@ -210,7 +219,7 @@ def test_principal_axes_are_those_of_the_spread() -> None:
 
 def test_the_plane_shows_the_gap_though_datasets_lie_apart() -> None:
     made = vectors(["MSRVTT", "DiDeMo", "CRB-G"], gap=1.5)
-    space = draw_space(made, 42)
+    space = draw_space(made)
     assert space is not None
     assert space.explained[0] > 2 * space.explained[1]
     for panel in space.panels:
@@ -221,20 +230,23 @@ def test_the_plane_shows_the_gap_though_datasets_lie_apart() -> None:
 def test_the_gap_is_the_distance_of_the_means() -> None:
     queries, targets = np.zeros((200, 3), np.float32), np.zeros((100, 3), np.float32)
     queries[:, 0], targets[:, 1] = 1, 1
-    space = draw_space({"MSRVTT": Vectors(queries, targets)}, 42)
+    space = draw_space({"MSRVTT": draw_vectors(queries, targets, 42)})
     assert space is not None
     assert space.panels[0].gap == pytest.approx(2**0.5)
     assert space.explained == pytest.approx((1, 0))
     assert space.panels[0].picture.count("v3.4") == POINTS  # of the 200
-    assert draw_space({}, 42) is None
+    assert draw_space({}) is None
 
 
 def test_vectors_that_cannot_be_drawn_are_refused() -> None:
     some = np.ones((2, 3), np.float32)
-    with pytest.raises(UsageError, match="MSRVTT has no vectors"):
-        draw_space({"MSRVTT": Vectors(some, some[:0])}, 42)
-    with pytest.raises(UsageError, match="different lengths: 2, 3"):
-        draw_space({"MSRVTT": Vectors(some, some), "DiDeMo": Vectors(some[:, :2], some[:, :2])}, 42)
+    with pytest.raises(UsageError, match=r"queries \(2, 3\) and of targets \(0, 3\)"):
+        draw_vectors(some, some[:0], 42)
+    with pytest.raises(UsageError, match=r"queries \(2, 3\) and of targets \(2, 2\)"):
+        draw_vectors(some, some[:, :2], 42)
+    wide, narrow = draw_vectors(some, some, 42), draw_vectors(some[:, :2], some[:, :2], 42)
+    with pytest.raises(UsageError, match="different lengths, 2, 3"):
+        draw_space({"MSRVTT": wide, "DiDeMo": narrow})
 
 
 def test_scaling_is_over_the_datasets_of_all_runs() -> None:

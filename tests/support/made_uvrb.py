@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from eval.uvrb.datasets import DATASETS, Dataset
-from eval.uvrb.page.space import Vectors
+from eval.uvrb.page.space import Sample, draw_vectors
 from eval.uvrb.records import Benchmark, DatasetScores, Query, UVRBReport
 from infra.media.encode import encode_image, encode_video
 
@@ -110,7 +110,7 @@ def published_sizes(made: UVRBReport) -> UVRBReport:
     return replace(made, datasets=tuple(each))
 
 
-def vectors(names: Sequence[str], gap: float, queries: int = 60, dim: int = 16) -> dict[str, Vectors]:
+def vectors(names: Sequence[str], gap: float, queries: int = 60, dim: int = 16) -> dict[str, Sample]:
     """Queries and targets scattered around places of each dataset, the two sides apart along one direction."""
     made = {}
     for place, name in enumerate(names):
@@ -122,5 +122,5 @@ def vectors(names: Sequence[str], gap: float, queries: int = 60, dim: int = 16) 
             side = middle + 0.5 * rng.normal(size=(queries, dim))
             side[:, 0] = sign * gap
             sides.append((side / np.linalg.norm(side, axis=1, keepdims=True)).astype(np.float32))
-        made[name] = Vectors(*sides)
+        made[name] = draw_vectors(sides[0], sides[1], seed=42)
     return made

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from eval.uvrb.datasets import Dataset
@@ -76,8 +77,8 @@ def show_failures(
 ) -> list[DatasetFailures]:
     """Of every dataset the up to `shown` worst queries among DRAWN that `seed` draws.
 
-    Pictures stop at `most_bytes`; the datasets take turns, so that each has some. What cannot be decoded is said
-    in its place.
+    Pictures stop at `most_bytes`; the datasets take turns, so that each has some. What cannot be read
+    or decoded is said in its place.
     """
     chosen = [worst_queries(found, seed)[:shown] for found in datasets]
     album = _Album(most_bytes)
@@ -114,11 +115,12 @@ class _Album:
     most_bytes: int
     spent: int = field(default=0, init=False)
 
-    def add(self, side: Side) -> Thumbnail:
-        """The picture of a side's image, or of the middle frame of its video."""
+    def add(self, read: Callable[[], Side]) -> Thumbnail:
+        """The picture of the image, or of the middle frame of the video, of the side that `read` gives."""
         if self.spent >= self.most_bytes:
             return Thumbnail(None, why="left out, the page would be too big")
         try:
+            side = read()
             picture = decode_image(side.image) if side.image else sample_frames(side.video or b"", 3)[0][1]
         except RowError as error:
             return Thumbnail(None, why=f"no picture: {error.reason}")
@@ -151,18 +153,18 @@ def _query(benchmark: Benchmark | None, query_id: str) -> Query | None:
 
 
 def _asked(benchmark: Benchmark, query: Query, album: _Album) -> tuple[Seen, ...]:
-    if not query.image and not query.video:
-        return ()
-    side = benchmark.query_side(query)
-    image = [Seen("image", query.image, album.add(Side(image=side.image)))] if query.image else []
-    video = [Seen("video", query.video, album.add(Side(video=side.video)))] if query.video else []
-    return (*image, *video)
+    named = (("image", query.image), ("video", query.video))
+    return tuple(
+        Seen(kind, name, album.add(partial(benchmark.query_side, Query(query.query_id, **{kind: name}))))
+        for kind, name in named
+        if name
+    )
 
 
 def _target(benchmark: Benchmark | None, corpus_id: str, album: _Album) -> Seen:
     if benchmark is None or corpus_id not in benchmark.corpus:
         return Seen("video", corpus_id, None)
-    return Seen("video", corpus_id, album.add(benchmark.target_side(corpus_id)))
+    return Seen("video", corpus_id, album.add(partial(benchmark.target_side, corpus_id)))
 
 
 def _shortened(text: str) -> str:

@@ -21,7 +21,7 @@ from eval.uvrb.page.rows import (
     unlike_published,
 )
 from eval.uvrb.page.scaling import scale
-from eval.uvrb.page.space import Vectors, draw_space
+from eval.uvrb.page.space import Sample, draw_space
 from eval.uvrb.records import Benchmark, UVRBReport
 from eval.uvrb.tables import Table, published
 from infra.errors import UsageError
@@ -35,7 +35,7 @@ def write_page(
     out: str,
     benchmarks: Sequence[Benchmark] = (),
     others: Sequence[UVRBReport] = (),
-    vectors: Mapping[str, Vectors] | None = None,
+    vectors: Mapping[str, Sample] | None = None,
     classified: Mapping[str, Classification] | None = None,
     models: Table | None = None,
     failures: int = SHOWN,
@@ -43,9 +43,10 @@ def write_page(
     """Write the page to the HTML file or URL `out`; returns where it is. The same input gives the same bytes.
 
     Only `report` is needed. `benchmarks` give the failed queries their texts and pictures, up to `failures` a dataset.
-    `others` are reports of the same model with other frames and tokens. `vectors` are by dataset, `classified` by
-    label set. `models` are the dataset scores of models to stand beside, table 1 of the paper when None.
-    Raises UsageError when `out` is no HTML file, `report` has no dataset, or `others` or `vectors` do not fit.
+    `others` are reports of the same model with other frames and tokens. `vectors` are samples by dataset
+    (`draw_vectors`), `classified` are accuracies by label set. `models` are the dataset scores of models to stand
+    beside, table 1 of the paper when None. Raises UsageError when `out` is no HTML file, `report` has no dataset, or
+    `others` or `vectors` do not fit.
     """
     store, name = html_file(out)
     store.write(name, make_page(report, benchmarks, others, vectors, classified, models, failures).encode())
@@ -56,7 +57,7 @@ def make_page(
     report: UVRBReport,
     benchmarks: Sequence[Benchmark] = (),
     others: Sequence[UVRBReport] = (),
-    vectors: Mapping[str, Vectors] | None = None,
+    vectors: Mapping[str, Sample] | None = None,
     classified: Mapping[str, Classification] | None = None,
     models: Table | None = None,
     failures: int = SHOWN,
@@ -73,7 +74,7 @@ def make_page(
         "draw_score": draw_score,
         "failures": show_failures(report.datasets, by_name, report.seed, failures),
         "scaling": scale([report, *others]),
-        "space": draw_space(vectors or {}, report.seed),
+        "space": draw_space(vectors or {}),
         "classified": classified or {},
         "share": share,
         "style": stylesheet(PACKAGE, "page.css"),

@@ -20,19 +20,36 @@ Matrix = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Vectors:
-    """The unit vectors of one dataset: queries [q, dim] and targets [n, dim], float32."""
+class Sample:
+    """Some unit vectors of one dataset, up to POINTS a side, and the gap between all of them."""
 
-    queries: Matrix
-    targets: Matrix
+    queries: Matrix  # [q, dim]
+    targets: Matrix  # [n, dim]
+    gap: float  # distance of the sides' means in all dimensions: the modality gap (Liang et al., 2022)
+
+
+def draw_vectors(queries: Matrix, targets: Matrix, seed: int) -> Sample:
+    """The sample of one dataset's unit vectors: queries [q, dim] and targets [n, dim], float32, as many as there are.
+
+    Raises UsageError where a side has none or the sides' vectors are of different lengths.
+    """
+    if not len(queries) or not len(targets) or queries.shape[1] != targets.shape[1]:
+        raise UsageError(f"no space to draw: vectors of queries {queries.shape} and of targets {targets.shape}")
+    rng = np.random.default_rng(seed)
+    gap = float(np.linalg.norm(queries.mean(axis=0) - targets.mean(axis=0)))
+    return Sample(_draw(queries, rng), _draw(targets, rng), gap)
+
+
+def _draw(rows: Matrix, rng: np.random.Generator) -> Matrix:
+    return rows[np.sort(rng.choice(len(rows), min(POINTS, len(rows)), replace=False))]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One dataset's points, and the distance between the means of its queries and of its targets."""
+    """One dataset's points, and the gap of its sample."""
 
     dataset: str
-    gap: float  # Euclidean, in all dimensions; the modality gap of Liang et al. (2022, arXiv 2203.02053)
+    gap: float
     picture: Markup
 
 
@@ -48,17 +65,14 @@ class Space:
     everything: Markup  # all points, which the panels refer to
 
 
-def draw_space(vectors: Mapping[str, Vectors], seed: int) -> Space | None:
-    """Panels of all datasets with vectors; None without any. Every dataset has equal weight in the plane.
-
-    Raises UsageError for vectors that are empty or of different lengths.
-    """
-    if not vectors:
+def draw_space(samples: Mapping[str, Sample]) -> Space | None:
+    """A panel for each dataset's sample; None without any. Raises UsageError for vectors of different lengths."""
+    if not samples:
         return None
-    _check(vectors)
-    rng = np.random.default_rng(seed)
-    drawn = {name: _centred(_draw(each.queries, rng), _draw(each.targets, rng)) for name, each in vectors.items()}
-    points = np.concatenate([side for each in drawn.values() for side in (each.queries, each.targets)])
+    if len(lengths := sorted({each.queries.shape[1] for each in samples.values()})) > 1:
+        raise UsageError(f"no space to draw: vectors of different lengths, {', '.join(map(str, lengths))}")
+    moved = {name: _centred(each) for name, each in samples.items()}
+    points = np.concatenate([side for sides in moved.values() for side in sides])
     axes, explained = principal_axes(points)
     flat = points @ axes
     low, scale = flat.min(axis=0), (SIDE - 2 * MARGIN) / max(float(np.ptp(flat, axis=0).max()), 1e-9)
@@ -68,28 +82,17 @@ def draw_space(vectors: Mapping[str, Vectors], seed: int) -> Space | None:
         return np.asarray((some @ axes - low) * scale + slack, np.float64)
 
     panels = tuple(
-        _panel(name, vectors[name], project(each.queries), project(each.targets)) for name, each in drawn.items()
+        _panel(name, samples[name].gap, project(queries), project(targets))
+        for name, (queries, targets) in moved.items()
     )
     everything = Markup('<path id="all-points" class="all" d="{}"/>').format(_dots(project(points)))
     return Space(panels, explained, everything)
 
 
-def _check(vectors: Mapping[str, Vectors]) -> None:
-    for name, each in vectors.items():
-        if not len(each.queries) or not len(each.targets):
-            raise UsageError(f"{name} has no vectors of its queries, or none of its targets")
-    if len(lengths := {side.shape[1] for each in vectors.values() for side in (each.queries, each.targets)}) > 1:
-        raise UsageError(f"vectors of different lengths: {', '.join(map(str, sorted(lengths)))}")
-
-
-def _draw(rows: Matrix, rng: np.random.Generator) -> Matrix:
-    return rows[np.sort(rng.choice(len(rows), min(POINTS, len(rows)), replace=False))]
-
-
-def _centred(queries: Matrix, targets: Matrix) -> Vectors:
+def _centred(sample: Sample) -> tuple[Matrix, Matrix]:
     """Both sides moved so that the middle between their means is the origin."""
-    middle = (queries.mean(axis=0) + targets.mean(axis=0)) / 2
-    return Vectors(queries - middle, targets - middle)
+    middle = (sample.queries.mean(axis=0) + sample.targets.mean(axis=0)) / 2
+    return sample.queries - middle, sample.targets - middle
 
 
 def principal_axes(centred: Matrix) -> tuple[NDArray[np.float64], tuple[float, float]]:
@@ -106,8 +109,7 @@ def principal_axes(centred: Matrix) -> tuple[NDArray[np.float64], tuple[float, f
     return axes, (first, second)
 
 
-def _panel(name: str, vectors: Vectors, queries: NDArray[np.float64], targets: NDArray[np.float64]) -> Panel:
-    gap = float(np.linalg.norm(vectors.queries.mean(axis=0) - vectors.targets.mean(axis=0)))
+def _panel(name: str, gap: float, queries: NDArray[np.float64], targets: NDArray[np.float64]) -> Panel:
     (ax, ay), (bx, by) = queries.mean(axis=0), targets.mean(axis=0)
     picture = Markup(
         '<svg viewBox="0 0 {side} {side}" role="img" aria-label="{name}: queries and targets"><use href="#all-points"/>'
