@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL.Image import Image
 
 from flows.lake_queries import LAKE_QUERIES
 from infra.errors import RowError
 from infra.lake import open_tables
 from infra.media.decode import sample_frames
+from infra.page import data_uri, templates
 from infra.redact import redact
 from infra.stage import Row
 from infra.tables import Link, Tables
@@ -172,7 +170,7 @@ def _span(tables: Tables, view: str, prefix: str) -> str:
 
 def _page(sheets: dict[str, Sheet]) -> str:
     """The page with all sheets, self-contained."""
-    return _templates().get_template("examples.html").render(
+    return templates("flows").get_template("examples.html").render(
         sheets=[(name, sheet, _rows(sheet)) for name, sheet in sheets.items()], queries=LAKE_QUERIES
     )  # fmt: skip
 
@@ -187,9 +185,4 @@ def _rows(sheet: Sheet) -> Sequence[tuple[tuple[Example | None, str], ...]]:
 def _data_uri(example: Example | None) -> str:
     if example is None:
         return ""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg(example.strip)).decode()
-
-
-@cache
-def _templates() -> Environment:
-    return Environment(loader=PackageLoader("flows", "."), undefined=StrictUndefined, autoescape=True)
+    return data_uri(jpeg(example.strip), "image/jpeg")

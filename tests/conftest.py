@@ -1,9 +1,10 @@
-"""What several tests share: where the real videos are."""
+"""What several tests share: the real videos, an S3 endpoint, a browser."""
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -69,3 +70,39 @@ def shared_prefect(prefect_api: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_API_URL", prefect_api)
         yield
+
+
+@pytest.fixture(scope="module")  # its event loop would be in the way of other modules' tests
+def browser() -> Iterator[Any]:
+    """A headless Chromium; tests that need it are skipped where it or its driver is absent."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def look(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a file; at the end the browser must have complained about nothing and asked nobody."""
+    said: list[str] = []
+    asked: list[str] = []
+    pages = []
+
+    def open_page(path: Path, **options: Any) -> Any:
+        page = browser.new_page(**options)
+        pages.append(page)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []

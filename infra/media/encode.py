@@ -53,6 +53,12 @@ def encode_image(frame: NDArray[np.uint8], quality: int = 90) -> bytes:
     return buffer.getvalue()
 
 
+def scale_to_height(picture: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
+    """An RGB picture uint8 [h, w, 3] scaled to `height` pixels, its shape kept: uint8 [height, w', 3]."""
+    size = (max(1, round(picture.shape[1] * height / picture.shape[0])), height)
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+
 def encode_video(frames: Iterable[NDArray[np.uint8]], fps: Fraction | int, crf: int = 23, gop_s: float = 1.0) -> bytes:
     """An H.264 MP4 (yuv420p, index in front) of RGB frames uint8 [h, w, 3], all of one size.
 

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from infra.errors import UsageError
+from infra.page import html_file, script, stylesheet, templates
 from infra.store import Store
 from shards.manifest import Manifest
 from shards.preview.distributions import draw_distributions, list_sizes, list_tasks
@@ -44,7 +36,7 @@ def make_preview(release: Manifest, samples: int) -> Preview:
     """
     seen = survey(read_facts(release))
     gallery = make_gallery(release, seen.drawn, samples)
-    page = _templates().get_template("page.html").render(**_contents(release, seen, gallery))
+    page = templates("shards.preview").get_template("page.html").render(**_contents(release, seen, gallery))
     return Preview(page, {task: count for task, count in gallery.left_out.items() if count})
 
 
@@ -64,10 +56,7 @@ def where_to_write(release: Manifest, path: str | None = None) -> tuple[Store, s
 
     Raises UsageError when `path` is not that of an HTML file.
     """
-    if path is not None and (not path.endswith(".html") or Path(path).is_dir()):
-        raise UsageError(f"{path} is not an HTML file: give a name that ends in .html")
-    folder, slash, name = (path or f"{release.folder}/{NAME}").rpartition("/")
-    return Store(folder + slash or "."), name
+    return html_file(f"{release.folder}/{NAME}" if path is None else path)
 
 
 def _contents(release: Manifest, seen: Survey, gallery: Gallery) -> dict[str, Any]:
@@ -91,8 +80,8 @@ def _contents(release: Manifest, seen: Survey, gallery: Gallery) -> dict[str, An
         "source": source,
         "place": place,
         "captions_of": captions_of,
-        "style": _asset("page.css"),
-        "script": _asset("page.js"),
+        "style": stylesheet("shards.preview", "page.css"),
+        "script": script("shards.preview", "page.js"),
     }
 
 
@@ -104,22 +93,3 @@ def _totals(release: Manifest, seen: Survey) -> list[tuple[str, str]]:
         "shards": len(release.shards),
     }
     return [*((name, f"{number:,}") for name, number in numbers.items()), ("bytes", f"{size:,}")]
-
-
-@cache
-def _templates() -> Environment:
-    return Environment(loader=PackageLoader("shards.preview", "."), undefined=StrictUndefined, autoescape=True)
-
-
-@dataclass(frozen=True)
-class Asset:
-    """A part of the page that the page's security policy allows by its hash, and no other."""
-
-    text: Markup
-    hash: str
-
-
-@cache
-def _asset(name: str) -> Asset:
-    text = (files("shards.preview") / name).read_text(encoding="utf-8")
-    return Asset(Markup(text), "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode())

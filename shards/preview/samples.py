@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from infra.errors import ReleaseCorrupt, RowError
 from infra.media.decode import sample_frames
-from infra.media.encode import encode_image
+from infra.media.encode import encode_image, scale_to_height
 from infra.media.reader import Picture
+from infra.page import data_uri
 from shards.manifest import Manifest
 from shards.preview.facts import Facts
 from shards.preview.survey import spread
@@ -135,16 +134,10 @@ def _shown(side: Side, facts: Facts) -> Shown:
 
 def _strip(facts: Facts, video: bytes) -> Strip:
     """Frames of a clip side by side on black, all of one height."""
-    frames = [_scaled(frame) for frame in _frames(video, facts, STRIP_FRAMES)]
+    frames = [scale_to_height(frame, STRIP_HEIGHT) for frame in _frames(video, facts, STRIP_FRAMES)]
     seamed = [np.pad(frame, ((0, 0), (0, SEAM), (0, 0))) for frame in frames[:-1]]
     strip = np.concatenate([*seamed, frames[-1]], axis=1)
     return Strip(facts, data_uri(_jpeg(strip), "image/jpeg"), strip.shape[1], strip.shape[0])
-
-
-def _scaled(frame: Picture) -> Picture:
-    height, width = frame.shape[:2]
-    size = (max(1, round(width * STRIP_HEIGHT / height)), STRIP_HEIGHT)
-    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS))
 
 
 def _frames(video: bytes, facts: Facts, count: int) -> Picture:
@@ -156,8 +149,3 @@ def _frames(video: bytes, facts: Facts, count: int) -> Picture:
 
 def _jpeg(picture: Picture) -> bytes:
     return encode_image(picture, JPEG_QUALITY)
-
-
-def data_uri(data: bytes, kind: str) -> str:
-    """A URI that holds the data; `kind` is its media type."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

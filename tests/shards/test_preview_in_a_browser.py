@@ -1,7 +1,6 @@
 """The preview as people meet it: a file opened in a real browser, without a server."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,43 +11,7 @@ from toy_release import toy_sample, write_release
 from shards.manifest import load_manifest
 from shards.preview.page import make_preview
 
-playwright = pytest.importorskip("playwright.sync_api")
-
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium is installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def look(browser: Any) -> Iterator[Open]:
-    """Opens a file; at the end the browser must have complained about nothing and asked nobody."""
-    said: list[str] = []
-    asked: list[str] = []
-    pages = []
-
-    def open_page(path: Path, **options: Any) -> Any:
-        page = browser.new_page(**options)
-        pages.append(page)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(path.as_uri())
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
 @pytest.fixture(scope="module")
