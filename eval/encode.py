@@ -54,7 +54,7 @@ def _first_of_each(sides: Iterable[tuple[str, Side]]) -> Iterator[tuple[str, Sid
 
 
 def check_vectors(vectors: NDArray[np.float32], count: int, dim: int) -> NDArray[np.float32]:
-    """The vectors [count, dim] that an embedder answered with; raises RunFailed when they are no finite unit vectors."""
+    """What an embedder answered to `count` sides; raises RunFailed when it is not a finite unit vector for each."""
     if vectors.shape != (count, dim):
         raise RunFailed(f"the embedder answered {count} sides with vectors of shape {vectors.shape}")
     lengths = np.linalg.norm(vectors, axis=1)

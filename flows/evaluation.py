@@ -43,7 +43,9 @@ def evaluate(
         evaluate_uvrb(model, data, out, datasets, frames, tokens, against, cache)
         return
     if datasets or frames or tokens or against:
-        raise UsageError(f"--datasets, --frames, --tokens and --against are for UVRB, and {data} holds no dataset of it")
+        raise UsageError(
+            f"--datasets, --frames, --tokens and --against are for UVRB, and {data} holds no dataset of it"
+        )
     from eval.heldout import evaluate_heldout
     from eval.report import write_report
     from flows.commands import manifest_of
@@ -79,11 +81,12 @@ def evaluate_uvrb(
 
     What could fail is looked at before anything is embedded: the other report, and the data.
     """
+    from eval.uvrb.layout import read_benchmark
+
     from eval.uvrb.datasets import DATASETS, named
     from eval.uvrb.embedding import embed_missing
     from eval.uvrb.evaluate import score
     from eval.uvrb.files import read_report
-    from eval.uvrb.layout import read_benchmark
     from eval.uvrb.vectors import VectorCache
     from infra.progress import Progress
     from train.ranks import Ranks

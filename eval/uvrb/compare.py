@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eval.metrics import Estimate, Values
 from eval.uvrb.abilities import ABILITIES, ability_scores
@@ -115,7 +114,9 @@ def _draw(
 def _gain(own: DatasetScores, rival: DatasetScores) -> Values:
     """The difference on each query."""
     if (own.metric, own.query_ids, own.right) != (rival.metric, rival.query_ids, rival.right):
-        raise UsageError(f"the two models were not asked the same queries of {own.dataset}: score both on the same data")
+        raise UsageError(
+            f"the two models were not asked the same queries of {own.dataset}: score both on the same data"
+        )
     return np.array(own.query_scores) - np.array(rival.query_scores)
 
 
@@ -131,10 +132,10 @@ def _flipped_means(gain: Values, rng: np.random.Generator, flips: int) -> Values
         count = min(_AT_ONCE, flips - start)
         signs = 2 * rng.integers(0, 2, (count, len(some)), np.int8) - 1
         sums[start : start + count] = signs @ some
-    return sums / len(gain)
+    return np.divide(sums, len(gain))
 
 
-def _weights(names: Sequence[str]) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
+def _weights(names: Sequence[str]) -> tuple[dict[str, Values], dict[str, Values]]:
     """What each dataset counts in each ability and in the averages, which are linear in the scores of datasets."""
     alone = [ability_scores({name: float(name == one) for name in names}) for one in names]
     abilities = {
@@ -147,7 +148,7 @@ def _weights(names: Sequence[str]) -> tuple[dict[str, NDArray[np.float64]], dict
     return abilities, averages
 
 
-def _difference(name: str, weights: NDArray[np.float64], draws: Draws) -> Difference:
+def _difference(name: str, weights: Values, draws: Draws) -> Difference:
     gain = float(weights @ (draws.first - draws.second))
     low, high = np.quantile(draws.resampled @ weights, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     as_far = np.count_nonzero(np.abs(draws.flipped @ weights) >= abs(gain) - _ROUNDING)
@@ -159,4 +160,3 @@ def _difference(name: str, weights: NDArray[np.float64], draws: Draws) -> Differ
         p=float((1 + as_far) / (1 + len(draws.flipped))),  # the observed signs are one of the flips
         p_holm=None,
     )
-

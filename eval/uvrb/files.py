@@ -1,4 +1,4 @@
-"""UVRB reports as files: JSON that loads back, Markdown for people, CSV for `uvr abilities`; same scores, same bytes."""
+"""UVRB reports as files: JSON that loads back, Markdown for people, CSV for `uvr abilities`."""
 
 from __future__ import annotations
 
