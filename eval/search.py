@@ -102,7 +102,8 @@ def _ranks(scores: Scores, positives: Sequence[Collection[int]]) -> Rows:
         own[number] = columns[int(scores[number, columns].argmax())]  # the first, that is the lowest, of equal ones
     score = np.take_along_axis(scores, own, axis=1)
     before = (scores > score) | ((scores == score) & (np.arange(scores.shape[1]) < own))
-    return np.count_nonzero(before, axis=1) + 1
+    ranks: Rows = np.count_nonzero(before, axis=1) + 1
+    return ranks
 
 
 def _blocks(queries: Scores, corpus: Scores, at_once: int) -> Iterator[tuple[slice, Scores]]:

@@ -32,11 +32,21 @@ def evaluate(
     split: Annotated[
         HeldOut, typer.Option(help="Of a release: what models are promoted by, or what none was chosen by.")
     ] = "val",
-    datasets: Annotated[Optional[str], typer.Option(help="Of UVRB: names with commas; all that are there.")] = None,
-    frames: Annotated[Optional[int], typer.Option(help="Of UVRB: frames of a video, as the model's.", min=1)] = None,
-    tokens: Annotated[Optional[int], typer.Option(help="Of UVRB: tokens of a frame, as the model's.", min=1)] = None,
-    against: Annotated[Optional[str], typer.Option(help="Of UVRB: another model's uvrb.json on the same data.")] = None,
-    cache: Annotated[str, typer.Option(help="Of UVRB: where vectors are kept, seen by all processes.")] = VECTORS,
+    datasets: Annotated[
+        Optional[str], typer.Option(help="Of UVRB: names with commas; else all that are there.")
+    ] = None,
+    frames: Annotated[
+        Optional[int], typer.Option(help="Of UVRB: frames of a video; else the model's own.", min=1)
+    ] = None,
+    tokens: Annotated[
+        Optional[int], typer.Option(help="Of UVRB: tokens of a frame; else the model's own.", min=1)
+    ] = None,
+    against: Annotated[
+        Optional[str], typer.Option(help="Of UVRB: another model's uvrb.json on the same data, to compare with.")
+    ] = None,
+    cache: Annotated[
+        str, typer.Option(help="Of UVRB: folder or URL where vectors are kept, seen by all processes.")
+    ] = VECTORS,
 ) -> None:
     """Score a model on UVRB or on the sources a release holds out; UVRB in all processes that torchrun started."""
     if is_uvrb(data):

@@ -117,7 +117,7 @@ def _gain(own: DatasetScores, rival: DatasetScores) -> Values:
         raise UsageError(
             f"the two models were not asked the same queries of {own.dataset}: score both on the same data"
         )
-    return np.array(own.query_scores) - np.array(rival.query_scores)
+    return np.subtract(own.query_scores, rival.query_scores)
 
 
 def _resampled_means(gain: Values, rng: np.random.Generator, resamples: int) -> Values:
@@ -138,11 +138,13 @@ def _flipped_means(gain: Values, rng: np.random.Generator, flips: int) -> Values
 def _weights(names: Sequence[str]) -> tuple[dict[str, Values], dict[str, Values]]:
     """What each dataset counts in each ability and in the averages, which are linear in the scores of datasets."""
     alone = [ability_scores({name: float(name == one) for name in names}) for one in names]
-    abilities = {
+    abilities: dict[str, Values] = {
         name: np.array([scores.abilities[name] for scores in alone]) for name in ABILITIES if name in alone[0].abilities
     }
     whole = len(names) == len(DATASETS)
-    averages = {"dataset average" if whole else f"mean of {len(names)} datasets": np.full(len(names), 1 / len(names))}
+    averages: dict[str, Values] = {
+        "dataset average" if whole else f"mean of {len(names)} datasets": np.full(len(names), 1 / len(names))
+    }
     if whole:
         averages["ability average"] = np.array([scores.average for scores in alone])
     return abilities, averages

@@ -100,6 +100,9 @@ def embed_missing(
     known = [looked[number % ranks][number // ranks] for number in range(len(sources))]
     missing = [kept for batch in batches(known) if (kept := [row for row in batch if known[row].key not in cache])]
     missing = exchange(missing)[0]  # whoever else writes to the cache meanwhile, all deal out the same
+    if progress:
+        distinct = len({side.key for side in known})
+        progress.console.print(f"{distinct} distinct sides, {sum(map(len, missing))} of them not embedded yet")
     for kind, group in groupby(missing[rank::ranks], key=lambda batch: known[batch[0]].kind):
         for batch in _shown(progress, f"embed {kind}", list(group)):
             _embed([(sources[row], known[row].key) for row in batch], embedder, cache)
