@@ -106,7 +106,8 @@ def evaluate_uvrb(
     benchmarks = read_benchmark(data, [dataset.name for dataset in wanted])
     ranks = Ranks.from_environment(PATIENCE_S)
     gve, scored = load_model(model, frames, tokens, ranks)
-    vectors = VectorCache(str(Path(cache).expanduser()), scored.model_id, gve.dim, _tell)
+    kept = cache if "://" in cache else str(Path(cache).expanduser())
+    vectors = VectorCache(kept, scored.model_id, gve.dim, _tell)
     with Progress() as progress:
         share = (ranks.rank, ranks.size)
         keys = embed_missing(benchmarks, gve, vectors, share, ranks.share, None if ranks.rank else progress)
