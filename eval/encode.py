@@ -40,7 +40,7 @@ def encode_distinct(sides: Iterable[tuple[str, Side]], embedder: Embedder, instr
     stream = _first_of_each(sides)
     while chunk := list(islice(stream, CHUNK)):
         ids += [name for name, _ in chunk]
-        parts.append(_checked(embedder.embed([side for _, side in chunk], instruction), len(chunk), embedder.dim))
+        parts.append(check_vectors(embedder.embed([side for _, side in chunk], instruction), len(chunk), embedder.dim))
     order = sorted(range(len(ids)), key=ids.__getitem__)
     return Encoded(tuple(ids[row] for row in order), np.concatenate(parts)[order])
 
@@ -53,7 +53,8 @@ def _first_of_each(sides: Iterable[tuple[str, Side]]) -> Iterator[tuple[str, Sid
             yield name, side
 
 
-def _checked(vectors: NDArray[np.float32], count: int, dim: int) -> NDArray[np.float32]:
+def check_vectors(vectors: NDArray[np.float32], count: int, dim: int) -> NDArray[np.float32]:
+    """What an embedder answered to `count` sides; raises RunFailed when it is not a finite unit vector for each."""
     if vectors.shape != (count, dim):
         raise RunFailed(f"the embedder answered {count} sides with vectors of shape {vectors.shape}")
     lengths = np.linalg.norm(vectors, axis=1)

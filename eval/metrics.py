@@ -1,4 +1,4 @@
-"""Retrieval metrics under their own names: recall@k, hit@k, what chance gives, and how sure one can be."""
+"""Retrieval metrics under their own names: recall, hit, precision, nDCG, what chance gives, how sure one can be."""
 
 from __future__ import annotations
 
@@ -36,6 +36,34 @@ def hit_at_k(ranked: NDArray[np.int64], positives: Sequence[Collection[int]], k:
     return (_found(ranked, positives, k) > 0).astype(np.float64)
 
 
+def precision_at_k(ranked: NDArray[np.int64], positives: Sequence[Collection[int]], k: int) -> Values:
+    """For each query, the share of its first `k` results that are positives: float64 [queries].
+
+    P@1 is whether the first result is right.
+    """
+    return _found(ranked, positives, k) / k
+
+
+def ndcg_at_k(ranked: NDArray[np.int64], positives: Sequence[Collection[int]], k: int) -> Values:
+    """Normalised discounted cumulative gain (Järvelin and Kekäläinen, 2002) of each query: float64 [queries].
+
+    A positive at rank r of the first `k` gains 1 / log2(r + 1); the sum is divided by that of a ranking in which
+    all positives come first.
+    """
+    gains = _discounts(k)
+    best = np.cumsum(gains)
+    pairs = zip(ranked[:, :k].tolist(), positives, strict=True)
+    return np.array([_gain(row, rows, gains) / best[min(len(rows), k) - 1] for row, rows in pairs], dtype=np.float64)
+
+
+def _gain(row: Sequence[int], rows: Collection[int], gains: Values) -> float:
+    return sum(float(gain) for result, gain in zip(row, gains, strict=False) if result in rows)
+
+
+def _discounts(k: int) -> Values:
+    return np.divide(1.0, np.log2(np.arange(2, k + 2)))
+
+
 def _found(ranked: NDArray[np.int64], positives: Sequence[Collection[int]], k: int) -> Values:
     pairs = zip(ranked[:, :k].tolist(), positives, strict=True)
     return np.array([len(set(row).intersection(rows)) for row, rows in pairs], dtype=np.float64)
@@ -50,6 +78,17 @@ def chance_hit(corpus: int, positives: int, k: int) -> float:
     """Expected hit@k of a random ranking: 1 - C(n - p, k) / C(n, k)."""
     k = min(k, corpus)
     return 1 - comb(corpus - positives, k) / comb(corpus, k)
+
+
+def chance_precision(corpus: int, positives: int, k: int) -> float:
+    """Expected precision@k of a random ranking: p / n, and less where there are no k results."""
+    return positives / corpus * min(k, corpus) / k
+
+
+def chance_ndcg(corpus: int, positives: int, k: int) -> float:
+    """Expected nDCG@k of a random ranking, whose every rank holds a positive with probability p / n."""
+    gains = _discounts(k)
+    return float(positives / corpus * gains[:corpus].sum() / gains[:positives].sum())
 
 
 def macro_average(groups: Sequence[Values], seed: int, resamples: int = 2000, level: float = 0.95) -> Estimate:

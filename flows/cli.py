@@ -11,6 +11,7 @@ import typer
 
 from flows.abilities import abilities
 from flows.benchmark import benchmark_app
+from flows.evaluation import evaluate
 from flows.models import model_app
 from flows.options import (
     AsJson,
@@ -34,6 +35,7 @@ app.add_typer(release_app, name="release")
 app.add_typer(model_app, name="model")
 app.add_typer(benchmark_app, name="benchmark")
 app.command()(abilities)
+app.command("eval")(evaluate)
 
 LOOPBACK = "127.0.0.1"
 INTERRUPTED = 130  # exit code after Ctrl-C
@@ -173,19 +175,6 @@ def ablate(
     path = run(release, out, recipe, set_ or [], seed or [42, 43, 44], variant or [], split)
     print(Path(path).read_text())
     print(path)
-
-
-@app.command("eval")
-def evaluate(
-    model: Annotated[str, typer.Option(help="Checkpoint folder.")],
-    data: Annotated[str, typer.Option(help="A release's folder or manifest; a held-out split is scored.")],
-    out: Annotated[str, typer.Option(help="Folder for the report.")],
-    split: Annotated[HeldOut, typer.Option(help="What models are promoted by, or what none was chosen by.")] = "val",
-) -> None:
-    """Score a model on the sources a release holds out."""
-    from flows import commands
-
-    commands.evaluate(model, data, out, split)
 
 
 @app.command()

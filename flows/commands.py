@@ -162,16 +162,6 @@ def train(release: str, out: str, recipe: str | None, overrides: Sequence[str], 
         print_json(asdict(report))
 
 
-def evaluate(model: str, data: str, out: str, split: str) -> None:
-    """`uvr eval`."""
-    from eval.heldout import evaluate_heldout
-    from eval.report import write_report
-    from train.gve import Gve
-
-    _, markdown = write_report(evaluate_heldout(manifest_of(data), Gve.load(model), split), out)
-    print(markdown)
-
-
 def serve(nightly: Nightly, host: str, port: int, limit: int) -> None:
     """`uvr serve`."""
     from flows.service.serve import serve as serve_nightly

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,11 @@ class Gve:
     def dim(self) -> int:
         """Length of one embedding: the language model's hidden size."""
         return int(self.model.config.text_config.hidden_size)
+
+    def use_inputs(self, settings: InputSettings) -> None:
+        """From now on see other frames of clips, or larger ones, than those the model was trained with."""
+        self.settings = settings
+        self.inputs = replace(self.inputs, settings=settings)
 
     def checkpoint_activations(self) -> None:
         """From now on, compute activations again in the backward pass instead of keeping them (Chen et al., 2016).

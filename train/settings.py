@@ -9,6 +9,8 @@ from infra.errors import UsageError
 from infra.recipe import Settings
 from shards.records import TASKS
 
+PIXELS_PER_TOKEN = 28 * 28  # of a picture, or of a pair of frames
+
 
 @dataclass(frozen=True)
 class InputSettings(Settings):
@@ -27,6 +29,24 @@ class InputSettings(Settings):
     max_tokens: int = 8192  # longer texts lose their end
     default_instruction: str = "You are a helpful assistant."
     pooled_token: str = "<|endoftext|>"
+
+    @property
+    def frame_tokens(self) -> int:
+        """Tokens that a frame takes at most; the language model sees half of it, two frames being one."""
+        return self.frame_max_pixels // PIXELS_PER_TOKEN
+
+    def scaled(self, frames: int | None, frame_tokens: int | None) -> InputSettings:
+        """With other frames of a clip and tokens of a frame, and as much more room for them as they take (A.12).
+
+        None keeps what there is. Raises UsageError when no frame can be so small.
+        """
+        frames, frame_tokens = frames or self.frames, frame_tokens or self.frame_tokens
+        most = self.frame_max_pixels if frame_tokens == self.frame_tokens else frame_tokens * PIXELS_PER_TOKEN
+        if most < self.frame_min_pixels or frames < 1:
+            least = -(-self.frame_min_pixels // PIXELS_PER_TOKEN)
+            raise UsageError(f"a clip has at least 1 frame and a frame of this model at least {least} tokens")
+        more = -(-frames // 2) * frame_tokens - -(-self.frames // 2) * self.frame_tokens
+        return replace(self, frames=frames, frame_max_pixels=most, max_tokens=self.max_tokens + max(0, more))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.metrics import Values, chance_hit, chance_recall, hit_at_k, macro_average, recall_at_k
+from eval.metrics import (
+    Values,
+    chance_hit,
+    chance_ndcg,
+    chance_precision,
+    chance_recall,
+    hit_at_k,
+    macro_average,
+    ndcg_at_k,
+    precision_at_k,
+    recall_at_k,
+)
 
 RANKED = np.array([[4, 0, 2], [1, 3, 0], [2, 1, 4]])
 POSITIVES = [{4}, {0, 3, 2}, {0}]
@@ -18,6 +29,20 @@ def test_recall_is_a_share_of_the_positives_and_hit_is_any_of_them() -> None:
     assert hit_at_k(RANKED, POSITIVES, 2).tolist() == [1, 1, 0]
 
 
+def test_precision_is_a_share_of_the_results() -> None:
+    assert precision_at_k(RANKED, POSITIVES, 1).tolist() == [1, 0, 0]
+    assert precision_at_k(RANKED, POSITIVES, 3).tolist() == [pytest.approx(1 / 3), pytest.approx(2 / 3), 0]
+
+
+def test_ndcg_by_hand() -> None:
+    """Ranks 1, 2, 3 gain 1, 1 / log2(3) = 0.6309, 1 / 2; three positives at best 2.1309."""
+    ndcg = ndcg_at_k(RANKED, POSITIVES, 3).tolist()
+    assert ndcg == [1, pytest.approx((0.63093 + 0.5) / 2.13093, abs=1e-5), 0]
+    # Of more positives than results, the best ranking has right ones everywhere.
+    assert ndcg_at_k(RANKED, POSITIVES, 2)[1] == pytest.approx(0.63093 / 1.63093, abs=1e-5)
+    assert ndcg_at_k(RANKED, POSITIVES, 10).tolist() == ndcg  # there are but three results
+
+
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 12), st.integers(0, 99))
 def test_chance_is_the_mean_over_random_rankings(corpus: int, positives: int, k: int, seed: int) -> None:
     positives = min(positives, corpus)
@@ -26,6 +51,8 @@ def test_chance_is_the_mean_over_random_rankings(corpus: int, positives: int, k:
     wanted = [set(range(positives))] * len(ranked)
     assert recall_at_k(ranked, wanted, k).mean() == pytest.approx(chance_recall(corpus, k), abs=0.06)
     assert hit_at_k(ranked, wanted, k).mean() == pytest.approx(chance_hit(corpus, positives, k), abs=0.06)
+    assert precision_at_k(ranked, wanted, k).mean() == pytest.approx(chance_precision(corpus, positives, k), abs=0.06)
+    assert ndcg_at_k(ranked, wanted, k).mean() == pytest.approx(chance_ndcg(corpus, positives, k), abs=0.06)
 
 
 def test_the_interval_is_seeded_and_covers_the_true_mean() -> None:

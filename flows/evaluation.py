@@ -1,0 +1,153 @@
+"""The command `uvr eval`: a model on UVRB, or on the sources that a release holds out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Optional
+
+import typer
+
+from flows.options import HeldOut
+from infra.errors import UsageError
+
+if TYPE_CHECKING:
+    from eval.uvrb.evaluate import Scored
+    from eval.uvrb.records import UVRBReport
+    from train.gve import Gve
+    from train.ranks import Ranks
+
+VECTORS: Final = "~/.cache/uvr/vectors"
+ARCHIVES: Final = (".zip", ".tar")
+PATIENCE_S: Final = 24 * 3600.0  # how late a process may be: one may have all the long videos
+
+
+def evaluate(
+    model: Annotated[str, typer.Option(help="Checkpoint folder.")],
+    data: Annotated[str, typer.Option(help="A folder with UVRB's datasets, or a release's folder or manifest.")],
+    out: Annotated[str, typer.Option(help="Folder for the report.")],
+    split: Annotated[
+        HeldOut, typer.Option(help="Of a release: what models are promoted by, or what none was chosen by.")
+    ] = "val",
+    datasets: Annotated[
+        Optional[str], typer.Option(help="Of UVRB: names with commas; else all that are there.")
+    ] = None,
+    frames: Annotated[
+        Optional[int], typer.Option(help="Of UVRB: frames of a video; else the model's own.", min=1)
+    ] = None,
+    tokens: Annotated[
+        Optional[int], typer.Option(help="Of UVRB: tokens of a frame; else the model's own.", min=1)
+    ] = None,
+    against: Annotated[
+        Optional[str], typer.Option(help="Of UVRB: another model's uvrb.json on the same data, to compare with.")
+    ] = None,
+    cache: Annotated[
+        str, typer.Option(help="Of UVRB: folder or URL where vectors are kept, seen by all processes.")
+    ] = VECTORS,
+) -> None:
+    """Score a model on UVRB or on the sources a release holds out; UVRB in all processes that torchrun started."""
+    if is_uvrb(data):
+        evaluate_uvrb(model, data, out, datasets, frames, tokens, against, cache)
+        return
+    if datasets or frames or tokens or against:
+        raise UsageError(
+            f"--datasets, --frames, --tokens and --against are for UVRB, and {data} holds no dataset of it"
+        )
+    from eval.heldout import evaluate_heldout
+    from eval.report import write_report
+    from flows.commands import manifest_of
+    from train.gve import Gve
+
+    _, markdown = write_report(evaluate_heldout(manifest_of(data), Gve.load(model), split), out)
+    print(markdown)
+
+
+def is_uvrb(data: str) -> bool:
+    """Whether a folder is laid out as UVRB: no release, and at least one dataset, as a folder or an archive."""
+    from eval.uvrb.datasets import DATASETS
+
+    root = Path(data).expanduser()
+    if data.endswith(".json") or (root / "manifest.json").exists():
+        return False
+    places = [root / dataset.name for dataset in DATASETS]
+    archives = [place.with_name(place.name + ending) for place in places for ending in ARCHIVES]
+    return any((place / "jsonl").is_dir() for place in places) or any(place.is_file() for place in archives)
+
+
+def evaluate_uvrb(
+    model: str,
+    data: str,
+    out: str,
+    datasets: str | None,
+    frames: int | None,
+    tokens: int | None,
+    against: str | None,
+    cache: str,
+) -> None:
+    """Embed in every process, then score and report in the first; prints the report's path last.
+
+    What could fail is looked at before anything is embedded: the other report, and the data.
+    """
+    from eval.uvrb.datasets import DATASETS, named
+    from eval.uvrb.embedding import embed_missing
+    from eval.uvrb.evaluate import score
+    from eval.uvrb.files import read_report
+    from eval.uvrb.layout import read_benchmark
+    from eval.uvrb.vectors import VectorCache
+    from infra.progress import Progress
+    from train.ranks import Ranks
+
+    wanted = named(name.strip() for name in datasets.split(",")) if datasets else DATASETS
+    rival = read_report(against) if against else None
+    benchmarks = read_benchmark(data, [dataset.name for dataset in wanted])
+    ranks = Ranks.from_environment(PATIENCE_S)
+    gve, scored = load_model(model, frames, tokens, ranks)
+    kept = cache if "://" in cache else str(Path(cache).expanduser())
+    vectors = VectorCache(kept, scored.model_id, gve.dim, _tell)
+    with Progress() as progress:
+        share = (ranks.rank, ranks.size)
+        keys = embed_missing(benchmarks, gve, vectors, share, ranks.share, None if ranks.rank else progress)
+    if ranks.rank == 0:
+        _report(score(benchmarks, keys, vectors, scored), rival, out)
+    ranks.close()
+
+
+def load_model(folder: str, frames: int | None, tokens: int | None, ranks: Ranks) -> tuple[Gve, Scored]:
+    """A model on this process's device, with the input settings it is scored by; in bfloat16 on a GPU.
+
+    Raises UsageError when there is none, or it cannot see so little of a frame.
+    """
+    import torch
+
+    from eval.uvrb.evaluate import Scored
+    from train.gve import Gve
+
+    dtype = torch.float32 if ranks.device.type == "cpu" else torch.bfloat16
+    gve = Gve.load(folder, dtype, ranks.device)
+    gve.use_inputs(gve.settings.scaled(frames, tokens))
+    return gve, Scored(folder, model_id(folder, gve, str(dtype)), gve.settings.frames, gve.settings.frame_tokens)
+
+
+def model_id(folder: str, gve: Gve, dtype: str) -> str:
+    """16 hex digits of all that decides a model's vectors: its files, its input settings, and how it computes."""
+    from train.prober import content_digest
+
+    facts = [content_digest(folder), asdict(gve.settings), dtype]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _report(report: UVRBReport, rival: UVRBReport | None, out: str) -> None:
+    from eval.uvrb.compare import compare
+    from eval.uvrb.files import write_comparison, write_report
+
+    written = write_report(report, out)
+    if rival:
+        print(write_comparison(compare(report, rival), out))
+    print(written[1])
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
