@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from flows.options import AsJson
+from flows.options import AsJson, split_names
 
 if TYPE_CHECKING:
     from eval.uvrb.layout import Reading
@@ -32,11 +32,6 @@ def benchmark_check(
     print_json(_document(found)) if json else _print(found)
     if found.problems:
         raise typer.Exit(2)
-
-
-def split_names(datasets: str | None) -> list[str] | None:
-    """Names with commas between them; None, for all, when there are none."""
-    return [name.strip() for name in datasets.split(",") if name.strip()] if datasets else None
 
 
 def _facts(benchmark: Benchmark) -> dict[str, Any]:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Optional
 
 import typer
 
-from flows.options import HeldOut
+from flows.options import HeldOut, split_names
 from infra.errors import UsageError
+from infra.file_tree import ARCHIVES
 
 if TYPE_CHECKING:
+    from eval.uvrb.embedding import BenchmarkKeys
     from eval.uvrb.evaluate import Scored
-    from eval.uvrb.records import UVRBReport
+    from eval.uvrb.records import Benchmark, UVRBReport
+    from eval.uvrb.vectors import VectorCache
     from train.gve import Gve
     from train.ranks import Ranks
 
 VECTORS: Final = "~/.cache/uvr/vectors"
-ARCHIVES: Final = (".zip", ".tar")
 PATIENCE_S: Final = 24 * 3600.0  # how late a process may be: one may have all the long videos
 
 
@@ -44,17 +47,21 @@ def evaluate(
     against: Annotated[
         Optional[str], typer.Option(help="Of UVRB: another model's uvrb.json on the same data, to compare with.")
     ] = None,
+    beside: Annotated[
+        Optional[list[str]],
+        typer.Option(help="Of UVRB: this model's uvrb.json at other frames or tokens, for the page; may be repeated."),
+    ] = None,
     cache: Annotated[
         str, typer.Option(help="Of UVRB: folder or URL where vectors are kept, seen by all processes.")
     ] = VECTORS,
 ) -> None:
     """Score a model on UVRB or on the sources a release holds out; UVRB in all processes that torchrun started."""
     if is_uvrb(data):
-        evaluate_uvrb(model, data, out, datasets, frames, tokens, against, cache)
+        evaluate_uvrb(model, data, out, datasets, frames, tokens, against, beside or [], cache)
         return
-    if datasets or frames or tokens or against:
+    if datasets or frames or tokens or against or beside:
         raise UsageError(
-            f"--datasets, --frames, --tokens and --against are for UVRB, and {data} holds no dataset of it"
+            f"--datasets, --frames, --tokens, --against, --beside are for UVRB, and {data} holds no dataset of it"
         )
     from eval.heldout import evaluate_heldout
     from eval.report import write_report
@@ -85,13 +92,13 @@ def evaluate_uvrb(
     frames: int | None,
     tokens: int | None,
     against: str | None,
+    beside: Sequence[str],
     cache: str,
 ) -> None:
-    """Embed in every process, then score and report in the first; prints the report's path last.
+    """Embed in every process, then score and report in the first; prints the page's path last.
 
-    What could fail is looked at before anything is embedded: the other report, and the data.
+    What could fail is looked at before anything is embedded: the other reports, and the data.
     """
-    from eval.uvrb.datasets import DATASETS, named
     from eval.uvrb.embedding import embed_missing
     from eval.uvrb.evaluate import score
     from eval.uvrb.files import read_report
@@ -100,9 +107,9 @@ def evaluate_uvrb(
     from infra.progress import Progress
     from train.ranks import Ranks
 
-    wanted = named(name.strip() for name in datasets.split(",")) if datasets else DATASETS
     rival = read_report(against) if against else None
-    benchmarks = read_benchmark(data, [dataset.name for dataset in wanted])
+    others = [read_report(path) for path in beside]
+    benchmarks = read_benchmark(data, split_names(datasets))
     ranks = Ranks.from_environment(PATIENCE_S)
     gve, scored = load_model(model, frames, tokens, ranks)
     kept = cache if "://" in cache else str(Path(cache).expanduser())
@@ -111,7 +118,9 @@ def evaluate_uvrb(
         share = (ranks.rank, ranks.size)
         keys = embed_missing(benchmarks, gve, vectors, share, ranks.share, None if ranks.rank else progress)
     if ranks.rank == 0:
-        _report(score(benchmarks, keys, vectors, scored), rival, out)
+        report = score(benchmarks, keys, vectors, scored)
+        _write(report, rival, out)
+        print(_write_page(report, others, benchmarks, keys, vectors, out))
     ranks.close()
 
 
@@ -139,14 +148,32 @@ def model_id(folder: str, gve: Gve, dtype: str) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _report(report: UVRBReport, rival: UVRBReport | None, out: str) -> None:
+def _write(report: UVRBReport, rival: UVRBReport | None, out: str) -> None:
     from eval.uvrb.compare import compare
     from eval.uvrb.files import write_comparison, write_report
 
-    written = write_report(report, out)
+    print(Path(write_report(report, out)[1]).read_text())
     if rival:
-        print(write_comparison(compare(report, rival), out))
-    print(written[1])
+        print(Path(write_comparison(compare(report, rival), out)).read_text())
+
+
+def _write_page(
+    report: UVRBReport,
+    others: Sequence[UVRBReport],
+    benchmarks: Sequence[Benchmark],
+    keys: Sequence[BenchmarkKeys],
+    vectors: VectorCache,
+    out: str,
+) -> str:
+    """The page of an evaluation; returns its path."""
+    from eval.uvrb.page.page import write_page
+    from eval.uvrb.page.space import draw_vectors
+
+    samples = {
+        benchmark.dataset.name: draw_vectors(vectors.read(own.queries), vectors.read(own.corpus), report.seed)
+        for benchmark, own in zip(benchmarks, keys, strict=True)
+    }
+    return write_page(report, f"{out}/uvrb.html", benchmarks, others, samples)
 
 
 def _tell(line: str) -> None:

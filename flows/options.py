@@ -17,3 +17,8 @@ Timezone = Annotated[Optional[str], typer.Option(help="Time zone of --cron, as E
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 HeldOut = Literal["val", "test"]
 StageName = Annotated[Optional[str], typer.Option(help="Only this stage.")]
+
+
+def split_names(datasets: str | None) -> list[str] | None:
+    """Names with commas between them; None, for all, when there are none."""
+    return [name.strip() for name in datasets.split(",") if name.strip()] if datasets else None

@@ -13,8 +13,6 @@ from rank_processes import free_port
 from eval.uvrb.files import read_report
 from flows.evaluation import is_uvrb
 
-pytest.importorskip("eval.uvrb.layout")  # reads the data
-
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
@@ -24,7 +22,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     small_uvrb.save_tiny_gve(root / "model")
     done = uvr(root / "data", root / "model", root / "out", root / "cache")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == str(root / "out" / "uvrb.md")
+    assert done.stdout.splitlines()[-1] == str(root / "out" / "uvrb.html")
     return root / "data", root / "model", root / "out"
 
 
@@ -45,12 +43,12 @@ def uvr(
     )
 
 
-def test_it_writes_three_reports(places: tuple[Path, Path, Path]) -> None:
+def test_it_writes_every_report(places: tuple[Path, Path, Path]) -> None:
     _, model, out = places
     report = read_report(str(out / "uvrb.json"))
     assert [scores.dataset for scores in report.datasets] == ["MSRVTT", "MS-TI", "MSRVTT-I2V"]
     assert (report.model, report.frames, report.tokens) == (str(model), 4, 4)
-    assert {path.name for path in out.iterdir()} == {"uvrb.json", "uvrb.md", "uvrb.csv"}
+    assert {path.name for path in out.iterdir()} == {"uvrb.json", "uvrb.md", "uvrb.csv", "uvrb.html"}
 
 
 def test_torchrun_gives_the_same_bytes(places: tuple[Path, Path, Path], tmp_path: Path) -> None:
