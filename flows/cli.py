@@ -10,6 +10,7 @@ from typing import Annotated, Optional
 import typer
 
 from flows.abilities import abilities
+from flows.benchmark import benchmark_app
 from flows.models import model_app
 from flows.options import (
     AsJson,
@@ -31,6 +32,7 @@ from infra.errors import UsageError, UvrError
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(release_app, name="release")
 app.add_typer(model_app, name="model")
+app.add_typer(benchmark_app, name="benchmark")
 app.command()(abilities)
 
 LOOPBACK = "127.0.0.1"
