@@ -110,19 +110,18 @@ def _camera_texts() -> Iterator[tuple[str, str]]:
 
 
 def _filmed(random: Random, dial: Dial) -> list[VideoSpec]:
-    """A video for every motion of the camera, some of the same scene."""
-    videos: list[VideoSpec] = []
-    scene = None
-    for camera in CAMERAS:
-        while True:
-            if scene is None or random.random() >= dial.difficulty:
-                scene = _resting(random)
-            shot = _seen_by(camera, dial, scene)
-            if fits(shot, WIDTH / HEIGHT):
-                break
-            scene = None
-        videos.append(film(shot))
-    return videos
+    """A video for every motion of the camera, as many of the same scene as the dial says."""
+    common = _scene_for(random, dial, CAMERAS)
+    scenes = (common if random.random() < dial.difficulty else _scene_for(random, dial, (one,)) for one in CAMERAS)
+    return [film(_seen_by(camera, dial, scene)) for camera, scene in zip(CAMERAS, scenes, strict=True)]
+
+
+def _scene_for(random: Random, dial: Dial, cameras: Sequence[str]) -> Shot:
+    """A scene whose things stay in the picture whichever of some motions the camera has."""
+    while True:
+        scene = _resting(random)
+        if all(fits(_seen_by(camera, dial, scene), WIDTH / HEIGHT) for camera in cameras):
+            return scene
 
 
 def _resting(random: Random) -> Shot:
