@@ -34,5 +34,8 @@ ANALOGUES: Final[dict[str, Callable[[Dial], Analogue]]] = {
 
 
 def draw_benchmark(dial: Dial) -> tuple[Analogue, ...]:
-    """The analogues in the order of UVRB; the same dial always gives the same. Raises UsageError for too many queries."""
+    """The analogues in the order of UVRB; the same dial always gives the same.
+
+    Raises UsageError for more queries than can be told apart.
+    """
     return tuple(make(dial) for make in ANALOGUES.values())

@@ -106,7 +106,9 @@ def _ask(random: Random, dial: Dial, block: _Block, cell: tuple[int, int], movin
     if moving:
         text = random.choice(_LATER).format(act=act(ending))
         return Asked(wanted, _opened(text), clip=(spec, 0, _CLIP_FRAMES), candidates=candidates)
-    return Asked(wanted, _opened(random.choice(_IN_PICTURE).format(act=act(ending))), image=(spec, 0), candidates=candidates)
+    return Asked(
+        wanted, _opened(random.choice(_IN_PICTURE).format(act=act(ending))), image=(spec, 0), candidates=candidates
+    )
 
 
 def _opened(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 from eval.sample_uvrb.analogue import Analogue, Asked, Dial, Told, gather, told_analogue
 from eval.sample_uvrb.coarse import family
-from eval.sample_uvrb.stage import Role, Scene, draw_scene, film, place_alike, place_each, role, unplaced
+from eval.sample_uvrb.stage import Scene, draw_scene, film, place_alike, place_each, role, unplaced
 from eval.sample_uvrb.truth import camera_fact, name, setting_facts, theme_fact, thing_facts
 from eval.sample_uvrb.wording import TEXTURES, article, does, keywords, sentence
 from infra.errors import UsageError
@@ -36,7 +36,9 @@ def _exchanged(random: Random, dial: Dial) -> list[Told]:
     motions = random.sample((*STRAIGHT, *CURVED), 3)
     scene = draw_scene(random, 3, motions)
     scenes = [scene, *(_turned(random, dial, scene, turn) for turn in range(1, min(dial.family, 3)))]
-    return [Told(film(shot), tuple(_ask_events(random, shot))) for shot in place_each(random, list(map(unplaced, scenes)))]
+    return [
+        Told(film(shot), tuple(_ask_events(random, shot))) for shot in place_each(random, list(map(unplaced, scenes)))
+    ]
 
 
 def _turned(random: Random, dial: Dial, scene: Scene, turn: int) -> Scene:

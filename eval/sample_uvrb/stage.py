@@ -24,7 +24,7 @@ from infra.sample_world.spec import (
 
 WIDTH, HEIGHT, FPS = 128, 96, 8  # no video of the sample world is of this size
 SHOT_FRAMES = 24
-_PLACINGS = 40  # tries to place a thing before its shot is given up
+_PLACINGS = 150  # tries to place a thing before its shot is given up
 DISTANCES: Final[dict[str, float]] = {  # of a leg, by its motion: see `Leg.distance`
     **dict.fromkeys(STRAIGHT, 0.34),
     **dict.fromkeys(CURVED, 0.45),

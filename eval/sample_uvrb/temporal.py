@@ -9,7 +9,18 @@ from random import Random
 from typing import Final
 
 from eval.sample_uvrb.analogue import Analogue, Asked, Dial, Told, gather, told_analogue
-from eval.sample_uvrb.stage import HEIGHT, SHOT_FRAMES, WIDTH, Role, Scene, draw_scene, film, legs, place_alike, unplaced
+from eval.sample_uvrb.stage import (
+    HEIGHT,
+    SHOT_FRAMES,
+    WIDTH,
+    Role,
+    Scene,
+    draw_scene,
+    film,
+    legs,
+    place_alike,
+    unplaced,
+)
 from eval.sample_uvrb.truth import camera_fact, name
 from eval.sample_uvrb.wording import CAMERA, order, sentence
 from infra.sample_world.draw import draw_background, fits, free_colours

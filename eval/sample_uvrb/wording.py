@@ -135,7 +135,9 @@ def _whole_way(shot: Shot, thing: Thing) -> tuple[str, str]:
 def story(shots: Sequence[Shot]) -> str:
     """Summaries of shots in their order."""
     first, *others = (summary(shot) for shot in shots)
-    return " ".join((f"First {first[:1].lower()}{first[1:]}", *(f"Then {text[:1].lower()}{text[1:]}" for text in others)))
+    return " ".join(
+        (f"First {first[:1].lower()}{first[1:]}", *(f"Then {text[:1].lower()}{text[1:]}" for text in others))
+    )
 
 
 def order(events: Sequence[tuple[str, str]]) -> str:

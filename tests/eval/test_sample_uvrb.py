@@ -126,9 +126,7 @@ def test_the_truth_of_other_videos_is_worth_nothing(dataset: Benchmark, folder: 
 
 @pytest.mark.parametrize("u", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("name_", ["CRB-T", "CMRB"])
-def test_no_single_frame_tells_order_or_camera(
-    name_: str, u: float, folder: Path, drawn: dict[str, Analogue]
-) -> None:
+def test_no_single_frame_tells_order_or_camera(name_: str, u: float, folder: Path, drawn: dict[str, Analogue]) -> None:
     dataset = load(folder / name_)
     table = seen_table(dataset, folder / name_, by_id(drawn[name_], lambda spec: one_frame(spec, u)))
     scores = np.stack([query_scores(dataset, FactModel(table, 0.01, seed)) for seed in range(12)])
@@ -282,7 +280,9 @@ def test_the_same_dial_gives_the_same_bytes(tmp_path: Path) -> None:
     write_benchmark(str(tmp_path / "1"), small)
     with pytest.raises(UsageError, match="holds another sample"):
         write_benchmark(str(tmp_path / "1"), replace(small, seed=2))
-    done = CliRunner().invoke(app, ["benchmark", "sample", "--out", str(tmp_path / "1"), "--queries", "8", "--seed", "1"])
+    done = CliRunner().invoke(
+        app, ["benchmark", "sample", "--out", str(tmp_path / "1"), "--queries", "8", "--seed", "1"]
+    )
     assert (done.exit_code, done.stdout) == (0, f"{tmp_path / '1'}\n")
     assert MARK in trees[0]
 
@@ -318,6 +318,6 @@ def test_decontamination_finds_none_of_it_in_the_training_world(drawn: dict[str,
 def _prints(spec: VideoSpec) -> bytes:
     maker = Fingerprinter()
     count = 0
-    for count, frame in enumerate(render(spec), start=1):  # noqa: B007
+    for count, frame in enumerate(render(spec), start=1):
         maker.add((count - 1) / spec.fps, np.ascontiguousarray(frame[..., ::-1]))
     return maker.finish(count / spec.fps, spec.spans_s())

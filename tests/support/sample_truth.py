@@ -1,4 +1,4 @@
-"""A sample UVRB read back, and models whose embeddings are facts instead of pictures: what each can and cannot solve."""
+"""A sample UVRB read back, and models that embed facts instead of pictures."""
 
 import hashlib
 import json
@@ -41,7 +41,9 @@ def lines(path: Path) -> list[dict]:
 
 def load(folder: Path) -> Benchmark:
     """One dataset of a written sample, with nothing checked."""
-    queries, corpus, instances = (lines(folder / f"jsonl/{table}.jsonl") for table in ("queries", "corpus", "instances"))
+    queries, corpus, instances = (
+        lines(folder / f"jsonl/{table}.jsonl") for table in ("queries", "corpus", "instances")
+    )
     return Benchmark(
         dataset=named([folder.name])[0],
         queries=tuple(Query(row["id"], row.get("text"), row.get("image"), row.get("video")) for row in queries),
