@@ -6,7 +6,6 @@ happening in another scene, and the rest neither.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
@@ -14,7 +13,7 @@ from typing import Final
 from eval.sample_uvrb.analogue import Analogue, Asked, Dial
 from eval.sample_uvrb.stage import Scene, changed, draw_scene, film, legs, place_alike, unplaced
 from eval.sample_uvrb.truth import name, setting_facts
-from eval.sample_uvrb.wording import act
+from eval.sample_uvrb.wording import act, sentence
 from infra.sample_world.spec import STRAIGHT, Shot, VideoSpec
 
 CANDIDATES: Final = 10
@@ -22,8 +21,8 @@ _SCENES, _ENDINGS = 5, 6  # of a block, every scene with every ending
 _SAME_SCENE, _SAME_ENDING = 5, 4  # candidates that have one half, at the most
 _CLIP_FRAMES: Final = 12
 _FRAMES: Final = 28
-_LATER = ("what comes after this: the thing {act}.", "this clip, going on until the thing {act}.")
-_IN_PICTURE = ("find the video where the thing in this picture {act}.", "show me how the thing in this image {act}.")
+_LATER = ("what comes after this: the thing {act}", "this clip, going on until the thing {act}")
+_IN_PICTURE = ("find the video where the thing in this picture {act}", "show me how the thing in this image {act}")
 
 
 @dataclass(frozen=True)
@@ -103,16 +102,10 @@ def _ask(random: Random, dial: Dial, block: _Block, cell: tuple[int, int], movin
     doing = " then ".join(leg.motion for leg in thing.legs)
     wanted = frozenset({name(thing), f"{name(thing)}: {doing}", setting_facts(background)[0]})
     candidates = tuple(block.at(other) for other in _candidates(random, dial, block, cell))
+    text = sentence(random.choice(_LATER if moving else _IN_PICTURE).format(act=act(ending)))
     if moving:
-        text = random.choice(_LATER).format(act=act(ending))
-        return Asked(wanted, _opened(text), clip=(spec, 0, _CLIP_FRAMES), candidates=candidates)
-    return Asked(
-        wanted, _opened(random.choice(_IN_PICTURE).format(act=act(ending))), image=(spec, 0), candidates=candidates
-    )
-
-
-def _opened(text: str) -> str:
-    return text[:1].upper() + text[1:]
+        return Asked(wanted, text, clip=(spec, 0, _CLIP_FRAMES), candidates=candidates)
+    return Asked(wanted, text, image=(spec, 0), candidates=candidates)
 
 
 def _candidates(random: Random, dial: Dial, block: _Block, cell: tuple[int, int]) -> list[tuple[int, int]]:
@@ -122,7 +115,7 @@ def _candidates(random: Random, dial: Dial, block: _Block, cell: tuple[int, int]
     same_scene = [other for other in cells if other[0] == scene and other != cell]
     same_ending = [other for other in cells if other[1] == ending and other != cell]
     neither = [other for other in cells if other[0] != scene and other[1] != ending]
-    halves = [*same_scene[: 1 + round((_SAME_SCENE - 1) * dial.difficulty)]]
+    halves = same_scene[: 1 + round((_SAME_SCENE - 1) * dial.difficulty)]
     halves += same_ending[: 1 + round((_SAME_ENDING - 1) * dial.difficulty)]
-    chosen: Sequence[tuple[int, int]] = [cell, *halves, *neither][:CANDIDATES]
+    chosen = [cell, *halves, *neither][:CANDIDATES]
     return random.sample(chosen, len(chosen))
