@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from flows.benchmark_sample import sample
 from flows.options import AsJson, split_names
 
 if TYPE_CHECKING:
     from eval.uvrb.layout import Reading
     from eval.uvrb.records import Benchmark
 
-benchmark_app = typer.Typer(no_args_is_help=True, help="UVRB's data: check it.")
+benchmark_app = typer.Typer(no_args_is_help=True, help="UVRB's data: check it, or make a sample of it.")
+benchmark_app.command()(sample)
 
 Datasets = Annotated[Optional[str], typer.Option(help="Only these, by name with commas between; all if none.")]
 

@@ -70,21 +70,22 @@ def _shot(random: Random, aspect: float, fps: int, seconds: tuple[float, float])
         shot = _candidate(random, event, frames)
         for _ in range(30):
             placed = _placed(random, shot)
-            if _fits(placed, aspect):
+            if fits(placed, aspect):
                 return placed
 
 
 def _candidate(random: Random, event: str, frames: int) -> Shot:
     """A shot whose things still all lie in the middle."""
     moving_camera = event == "camera"
-    background = _background(random, CAMERA_TEXTURES if moving_camera else TEXTURES)
+    background = draw_background(random, CAMERA_TEXTURES if moving_camera else TEXTURES)
     camera = random.choice(CAMERAS[1:]) if moving_camera else "still"
     amount = random.uniform(1.35, 1.7) if camera.startswith("zoom") else random.uniform(0.22, 0.4)
     things = _things(random, event, background)
     return Shot(frames, background, camera, amount if moving_camera else 0.0, things, event)
 
 
-def _background(random: Random, textures: tuple[str, ...]) -> Background:
+def draw_background(random: Random, textures: tuple[str, ...]) -> Background:
+    """A background of one of `textures`, its tones far enough apart to be told from each other."""
     texture = random.choice(textures)
     first = random.choice(list(BACKGROUND_COLOURS))
     colours: tuple[str, ...] = (first,)
@@ -100,7 +101,7 @@ def _rgb(name: str) -> tuple[int, int, int]:
 
 
 def _things(random: Random, event: str, background: Background) -> tuple[Thing, ...]:
-    colours = _free_colours(random, background)
+    colours = free_colours(random, background)
     things = [_thing(random, colour, ways) for colour, ways in zip(colours, _ways(random, event), strict=False)]
     moment = random.uniform(0.35, 0.6)
     if event == "appears" and len(things) > 1:
@@ -128,7 +129,7 @@ def _replace_span(thing: Thing, appears_u: float, disappears_u: float) -> Thing:
     return Thing(thing.shape, thing.colour, thing.size, thing.x, thing.y, thing.legs, appears_u, disappears_u)
 
 
-def _free_colours(random: Random, background: Background) -> list[str]:
+def free_colours(random: Random, background: Background) -> list[str]:
     """Colour names in random order that stand out from the background and from each other."""
     first, last = _rgb(background.colours[0]), _rgb(background.colours[-1])
     mixtures = [tuple(a + (b - a) * k / 8 for a, b in zip(first, last, strict=True)) for k in range(1, 8)]
@@ -190,7 +191,7 @@ def _placed(random: Random, shot: Shot) -> Shot:
     return Shot(shot.frames, shot.background, shot.camera, shot.amount, things, shot.event)
 
 
-def _fits(shot: Shot, aspect: float) -> bool:
+def fits(shot: Shot, aspect: float) -> bool:
     """Whether everything stays inside the frame and apart from each other, at 21 moments."""
     return all(_fits_at(shot, step / 20, aspect) for step in range(21))
 
