@@ -10,6 +10,7 @@ from typing import Annotated, Optional
 import typer
 
 from flows.abilities import abilities
+from flows.diagnose import diagnose
 from flows.models import model_app
 from flows.options import (
     AsJson,
@@ -32,6 +33,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(release_app, name="release")
 app.add_typer(model_app, name="model")
 app.command()(abilities)
+app.command()(diagnose)
 
 LOOPBACK = "127.0.0.1"
 INTERRUPTED = 130  # exit code after Ctrl-C
