@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def train(lake: Path, *overrides: str) -> dict[str, bytes]:
     from flows.train_and_eval import train_and_eval
 
     train_and_eval(f"{lake}/releases/r1/manifest.json", None, None, [*TINY, *overrides])
-    return {name: (lake / "releases/r1" / name).read_bytes() for name in os.listdir(lake / "releases/r1")}
+    return {path.name: path.read_bytes() for path in (lake / "releases/r1").iterdir()}
 
 
 def test_a_diagnosis_is_written_beside_the_verdict_when_asked_for(toy_lake: Path) -> None:
@@ -83,7 +84,7 @@ def lake(tmp_path: Path) -> Store:
     """A lake of one published release that nobody trained on yet."""
     (tmp_path / "releases/r1").mkdir(parents=True)
     (tmp_path / "published").mkdir()
-    write_release(tmp_path / "releases/r1", list(toy_pairs())[:3], release_id="r1")
+    write_release(tmp_path / "releases/r1", islice(toy_pairs(), 3), release_id="r1")
     (tmp_path / "published/00000001-r1.json").write_text("{}")
     return Store(str(tmp_path))
 
