@@ -74,6 +74,7 @@ def train_and_eval(
             return str(report)
         verdict, scores = _try(lake, trial, manifest, out, settings, live, lease)
         if settings.diagnosis.apply:
+            lease.check(Store(f"{lake.url}/models"))
             write_diagnosis(lake, release, scores, settings)
         write_verdict_report(verdict, f"{out}/eval")
     show_model(out, verdict)

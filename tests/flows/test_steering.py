@@ -182,9 +182,6 @@ def made(lake: Path) -> dict[str, set[str]]:
 def test_a_diagnosis_steers_the_next_run_which_redoes_only_pairs(tmp_path: Path) -> None:
     world, lake = World(tmp_path), tmp_path / "lake"
     first, _ = world.run(lake)
-    unheeded, told = world.run(lake, *ON)
-    assert unheeded == first
-    assert "diagnosis" not in told
     write_diagnosis(Store(str(lake)), first, weak_at("V2V"), read_recipe(None, [*ON, "diagnosis.max_change=1.0"]))
     shutil.copytree(lake, tmp_path / "copy")
     second, told = world.run(lake, *ON)
@@ -200,7 +197,6 @@ def test_a_diagnosis_steers_the_next_run_which_redoes_only_pairs(tmp_path: Path)
     assert sum(second.facts["quotas"].values()) == sum(first.facts["quotas"].values()) == 40
     twice = {name for name, folders in made(lake).items() if len(folders) > 1}
     assert twice == {"pairs", "sides", "layout", "pack"}
-    assert world.run(lake, *ON)[0] == second
     assert world.run(lake)[0] == first  # turned off, nothing is left of it
     assert world.run(tmp_path / "copy", *ON)[0].release_id == second.release_id
     assert Counter(second.facts["quotas"])["T2V"] <= first.facts["quotas"]["T2V"]

@@ -42,11 +42,11 @@ def document(scores: list[Scored], model: str = "models/planted") -> dict[str, A
             recall={1: scored.recall_1, 5: scored.recall_1, 10: scored.recall_10},
             hit={1: scored.recall_1, 5: scored.recall_1, 10: scored.recall_10},
             ndcg_10=scored.recall_1,
-            query_ids=("q1",),
-            query_scores=(scored.score,),
-            first=(("v1",),),
-            right=(("v1",),),
-            rank=(1,),
+            query_ids=tuple(f"q{number:05d}" for number in range(scored.queries)),
+            query_scores=(scored.score,) * scored.queries,
+            first=(("v1",),) * scored.queries,
+            right=(("v1",),) * scored.queries,
+            rank=(1,) * scored.queries,
         )
         rows.append(asdict(row))
     found: dict[str, Any] = json.loads(
