@@ -11,6 +11,7 @@ import typer
 
 from flows.abilities import abilities
 from flows.benchmark import benchmark_app
+from flows.diagnose import diagnose
 from flows.evaluation import evaluate
 from flows.models import model_app
 from flows.options import (
@@ -36,6 +37,7 @@ app.add_typer(model_app, name="model")
 app.add_typer(benchmark_app, name="benchmark")
 app.command()(abilities)
 app.command("eval")(evaluate)
+app.command()(diagnose)
 
 LOOPBACK = "127.0.0.1"
 INTERRUPTED = 130  # exit code after Ctrl-C

@@ -18,7 +18,7 @@ from infra.stage import RowStage
 from shards.layout import Layout
 from shards.records import TASKS
 from synth.ingest import list_sources
-from synth.tasks import quotas
+from synth.tasks import Pairs
 
 SEED = 42
 
@@ -140,7 +140,7 @@ def make_plan(videos: str, recipe: Recipe, sample: int) -> Plan:
         stages=stages,
         pairs=pairs,
         target_pairs=recipe.pairs.target_pairs,
-        shortage=pairs_missing(recipe.pairs.target_pairs, clips),
+        shortage=pairs_missing(recipe.pairs, clips),
         workers=recipe.run.workers or run.workers,
         overhead_s=run.overhead_s,
         prices=recipe.prices,
@@ -158,7 +158,7 @@ def _project(recipe: Recipe, run: SampleRun, known: Extrapolation) -> tuple[tupl
     first = [stage.counts.name for stage in run.stages].index(recipe.pairs.name)
     stages = _up_to_clips(run.stages[:first], known)
     clips = stages[-1].rows_out
-    pairs = pairs_by_task(recipe.pairs.target_pairs, clips)
+    pairs = pairs_by_task(recipe.pairs, clips)
     taken = {task: pairs[task].over(clips) for task in TASKS}  # the sample gave every clip to every task
     rows = clips
     for stage in run.stages[first:]:
@@ -203,23 +203,23 @@ def _stage_plan(
     )
 
 
-def pairs_by_task(target_pairs: int, clips: Estimate) -> dict[str, Estimate]:
+def pairs_by_task(pairs: Pairs, clips: Estimate) -> dict[str, Estimate]:
     """Pairs that the quotas take from so many clips, each of which can give one to every task."""
 
     def made(task: str, counts: Figures) -> Figures:
-        wanted = [quotas(target_pairs, round(count))[task] for count in counts]
+        wanted = [pairs.quotas(round(count))[task] for count in counts]
         return np.minimum(np.array(wanted, np.float64), np.round(counts))
 
     return {task: clips.map(partial(made, task)) for task in TASKS}
 
 
-def pairs_missing(target_pairs: int, clips: Estimate) -> dict[str, Estimate]:
+def pairs_missing(pairs: Pairs, clips: Estimate) -> dict[str, Estimate]:
     """Pairs missing of each task that may come short of its quota; none without a target."""
 
     def missing(wanted: int, counts: Figures) -> Figures:
         return np.maximum(0.0, wanted - np.round(counts))
 
-    wanted = quotas(target_pairs, 0)
+    wanted = pairs.quotas(0)
     found = {task: clips.map(partial(missing, wanted[task])) for task in TASKS}
     return {task: lacking for task, lacking in found.items() if lacking.high > 0}
 

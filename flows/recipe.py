@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from eval.promotion import PromotionRule
+from eval.steering import DiagnosisSettings
 from filters.consistency import Consistency
 from filters.decontaminate import Decontaminate
 from filters.decontaminate_texts import DecontaminateTexts
@@ -60,7 +61,7 @@ class EvaluationSets(Settings):
 
 @dataclass(frozen=True)
 class Recipe(Settings):
-    """One section per stage, in the order they run, then what they share, how to run, to train and to promote."""
+    """One section per stage, in the order they run, then what they share, how to run, train, promote and steer."""
 
     probe: Probe = field(default_factory=Probe)
     exact: ExactDuplicates = field(default_factory=ExactDuplicates)
@@ -94,6 +95,7 @@ class Recipe(Settings):
     prices: Prices = field(default_factory=Prices)
     train: TrainSettings = field(default_factory=TrainSettings)
     promotion: PromotionRule = field(default_factory=PromotionRule)
+    diagnosis: DiagnosisSettings = field(default_factory=DiagnosisSettings)
 
     def __post_init__(self) -> None:
         if self.generator.kind == "openai" and not self.serving.endpoints:

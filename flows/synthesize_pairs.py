@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
@@ -19,6 +19,7 @@ from flows.recipe import Recipe, read_recipe
 from flows.removal import heed_removals
 from flows.service.processes import end_with_runner
 from flows.serving import ModelServers
+from flows.steering import steered, steering_facts
 from flows.steps import step
 from infra.budget import Spending
 from infra.engine import Run, run_stage
@@ -37,7 +38,7 @@ from shards.index import index_rows
 from shards.manifest import Manifest, load_manifest, published
 from shards.publish import publish
 from synth.ingest import list_sources
-from synth.tasks import quotas, shortage
+from synth.tasks import shortage
 
 
 @flow(name="synthesize-pairs")
@@ -50,11 +51,13 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
     """
     end_with_runner()
     refuse_secrets(videos, lake)
-    settings = read_recipe(recipe, overrides)
-    spending = Spending(settings.budget, settings.prices)
-    delays = settings.run.retry_delays_s
-    listed = step("list videos", partial(list_sources, videos), delays)
     store = Store(lake)
+    settings, steered_by = read_recipe(recipe, overrides), None
+    delays = settings.run.retry_delays_s
+    if settings.diagnosis.apply:
+        settings, steered_by = step("heed diagnosis", partial(steered, store, settings), delays)
+    spending = Spending(settings.budget, settings.prices)
+    listed = step("list videos", partial(list_sources, videos), delays)
     stages = settings.chain()
     for text in settings.unchecked():
         say(f"not checked: {text}")
@@ -72,7 +75,7 @@ def synthesize_pairs(videos: str, lake: str, recipe: str | None = None, override
         releases = published(store)
         run = Run(store, lease, pool, tables, progress, settings.run.min_yield, spending, servers, releases)
         try:
-            manifest, counts = _run_chain(run, settings, stages, links[1:])
+            manifest, counts = _run_chain(run, settings, stages, links[1:], steering_facts(steered_by))
         except UvrError:
             show_lake(tables, funnel(tables))
             raise
@@ -101,8 +104,13 @@ def _conclude(store: Store, record: RunRecord) -> Manifest:
     return release
 
 
-def _run_chain(run: Run, recipe: Recipe, stages: Sequence[Stage], links: Sequence[Link]) -> tuple[str, list[Counts]]:
-    """Every stage, then the release; each is a task run that is tried again when its failure may pass."""
+def _run_chain(
+    run: Run, recipe: Recipe, stages: Sequence[Stage], links: Sequence[Link], told: Mapping[str, object]
+) -> tuple[str, list[Counts]]:
+    """Every stage, then the release, whose manifest has what is `told`; each is a task run.
+
+    It is tried again when its failure may pass.
+    """
     sources = run.tables.counts(SOURCES)
     run.progress.begin(SOURCES, sources.in_, sources.in_)
     run.progress.end(sources)
@@ -110,10 +118,12 @@ def _run_chain(run: Run, recipe: Recipe, stages: Sequence[Stage], links: Sequenc
     delays = recipe.run.retry_delays_s
     for stage, link in zip(stages, links, strict=True):
         counts.append(step(stage.name, partial(run_stage, run, stage, link), delays))
-    return f"{run.store.url}/{step('publish', partial(_publish, run, recipe, stages, counts), delays)}", counts
+    return f"{run.store.url}/{step('publish', partial(_publish, run, recipe, stages, counts, told), delays)}", counts
 
 
-def _publish(run: Run, recipe: Recipe, stages: Sequence[Stage], counts: Sequence[Counts]) -> str:
+def _publish(
+    run: Run, recipe: Recipe, stages: Sequence[Stage], counts: Sequence[Counts], told: Mapping[str, object]
+) -> str:
     packed = counts[-1]
     if packed.quarantined:
         bad = run.tables.query("SELECT key, error FROM settled_pack WHERE status = 'quarantined' LIMIT 1")[0]
@@ -122,7 +132,7 @@ def _publish(run: Run, recipe: Recipe, stages: Sequence[Stage], counts: Sequence
         row["task"]: row["pairs"]
         for row in run.tables.query("SELECT task, count(*) AS pairs FROM out_pairs GROUP BY task")
     }
-    wanted = quotas(recipe.pairs.target_pairs, next(c.in_ for c in counts if c.name == "pairs"))
+    wanted = recipe.pairs.quotas(next(c.in_ for c in counts if c.name == "pairs"))
     facts = {
         "recipe": recipe.synthesis(),
         "fingerprints": {link.name: link.folder.rsplit("-", 1)[-1] for link in run.tables.links[1:]},
@@ -131,6 +141,7 @@ def _publish(run: Run, recipe: Recipe, stages: Sequence[Stage], counts: Sequence
         "shortage": shortage(wanted, made),
         "decontamination": decontamination(run.tables),
         "negatives": negatives(run.tables),
+        **told,
     }
     packs = run.tables.query("SELECT * FROM out_pack ORDER BY key")
     index = index_rows(run.tables.db, f"out_{stages[-2].name}")

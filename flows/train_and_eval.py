@@ -30,6 +30,7 @@ from flows.events import announce_verdict
 from flows.printing import say
 from flows.recipe import Recipe, read_recipe
 from flows.service.processes import end_with_runner
+from flows.steering import is_diagnosed, write_diagnosis
 from flows.steps import step
 from infra.errors import RunFailed, UsageError
 from infra.lease import Lease, hold_lease
@@ -51,7 +52,7 @@ def train_and_eval(
     off goes on from its last checkpoint, and one whose verdict stands does nothing. Of releases that
     came while another one was trained on, only the latest is (`run.burst` in the recipe). Raises
     LakeBusy while another run trains on this lake's releases, RunFailed when the champion cannot be
-    loaded.
+    loaded. With `diagnosis.apply`, the quotas of the lake's next run follow from the scores.
     """
     end_with_runner()
     refuse_secrets(manifest)
@@ -68,9 +69,13 @@ def train_and_eval(
         repair(lake)
         trial = open_trial(lake, release, out, settings.train.decisive())
         report = Path(out) / "eval" / VERDICT_REPORT
-        if standing_verdict(lake, trial, settings.promotion) and report.exists():
+        stands = standing_verdict(lake, trial, settings.promotion) and report.exists()
+        if stands and is_diagnosed(lake, release, settings):
             return str(report)
-        verdict = _try(lake, trial, manifest, out, settings, live, lease)
+        verdict, scores = _try(lake, trial, manifest, out, settings, live, lease)
+        if settings.diagnosis.apply:
+            lease.check(Store(f"{lake.url}/models"))
+            write_diagnosis(lake, release, scores, settings)
         write_verdict_report(verdict, f"{out}/eval")
     show_model(out, verdict)
     show_links({"model": out, "release": manifest, "verdict": str(report)})
@@ -80,8 +85,11 @@ def train_and_eval(
 
 def _try(
     lake: Store, trial: Trial, manifest: str, out: str, settings: Recipe, live: LiveProgress, lease: Lease
-) -> Verdict:
-    """Train, score and judge, each as a task run; of a verdict that stands only the report is made again."""
+) -> tuple[Verdict, HeldOutReport]:
+    """Train, score and judge, each as a task run; returns verdict and scores.
+
+    Of a verdict that stands only the report is made again.
+    """
     delays = settings.run.retry_delays_s
     verdict = standing_verdict(lake, trial, settings.promotion)
     # The champion first: should it be gone, that is known before hours of training.
@@ -93,7 +101,7 @@ def _try(
         verdict = step("judge", partial(judge, trial, scores, champion, settings.promotion))
         lease.check(Store(f"{lake.url}/models"))
         save_verdict(lake, verdict)
-    return verdict
+    return verdict, scores
 
 
 def show_model(folder: str, verdict: Verdict) -> None:

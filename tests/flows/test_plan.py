@@ -28,7 +28,7 @@ from infra.store import Store
 from infra.tables import Counts, Tables, chain_links, write_listing
 from shards.layout import Layout
 from synth.ingest import list_sources
-from synth.tasks import quotas
+from synth.tasks import Pairs
 
 VIDEOS = 40
 SAMPLE = 10
@@ -143,16 +143,17 @@ def clips(*counts: float) -> Estimate:
 
 
 def test_pairs_follow_the_quotas() -> None:
-    free = pairs_by_task(0, clips(879.0, 10.0))
+    free = pairs_by_task(Pairs(), clips(879.0, 10.0))
     assert free["T2V"].point == 879
     assert sum(found.point for found in free.values()) == 1549
-    few = pairs_by_task(1549, clips(100.0, 90.4, 2000.0))
+    few = pairs_by_task(Pairs(target_pairs=1549), clips(100.0, 90.4, 2000.0))
     assert few["T2V"].replicates[:3].tolist() == [100, 90, 879]
     assert few["V2V"].replicates[:3].tolist() == [36, 36, 36]
-    missing = pairs_missing(1549, clips(100.0, 90.0, 2000.0))
+    missing = pairs_missing(Pairs(target_pairs=1549), clips(100.0, 90.0, 2000.0))
     assert {task: found.point for task, found in missing.items()} == {"T2T": 0, "T2I": 110, "T2V": 779, "I2V": 100}
-    assert pairs_missing(0, clips(3.0)) == {}
-    assert quotas(1549, 0)["T2V"] == 879
+    assert pairs_missing(Pairs(), clips(3.0)) == {}
+    other = pairs_by_task(Pairs(target_pairs=100, weights={"T2V": 1170.0}), clips(100.0))
+    assert other["T2V"].point == round(100 * 1170 / (1549 - 879 + 1170))
 
 
 def test_shards_are_counted_by_task_and_split() -> None:

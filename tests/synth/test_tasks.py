@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.errors import UsageError
 from infra.stage import Drop, Row
-from shards.records import UVRD_THOUSANDS
+from shards.records import TASKS, UVRD_THOUSANDS
 from synth.tasks import Pairs, quotas, shortage
 
 
@@ -73,3 +75,29 @@ def test_a_clip_keeps_its_pairs_when_others_come() -> None:
     before, _ = made(Pairs(), 20)
     after, _ = made(Pairs(), 40)
     assert {p["key"] for p in before if p["task"] == "T2V"} <= {p["key"] for p in after}
+
+
+@given(
+    st.fixed_dictionaries({task: st.floats(0.1, 2000) for task in TASKS}), st.integers(0, 5000), st.integers(0, 3000)
+)
+def test_weights_of_the_recipe_take_the_place_of_table_7(weights: dict[str, float], target: int, count: int) -> None:
+    wanted = Pairs(target_pairs=target, weights=weights).quotas(count)
+    whole = sum(weights.values())
+    if target:
+        assert sum(wanted.values()) == target
+        assert all(abs(n - target * weights[task] / whole) < 1 for task, n in wanted.items())
+    else:
+        assert max(wanted.values()) <= count
+
+
+def test_tasks_without_a_weight_keep_that_of_table_7() -> None:
+    assert Pairs().quotas(500) == quotas(0, 500)
+    assert Pairs(target_pairs=1549 + 300, weights={"TI2V": 389}).quotas(0) == {**UVRD_THOUSANDS, "TI2V": 389}
+
+
+@pytest.mark.parametrize(
+    ("weights", "told"), [({"T2X": 1.0}, "T2X"), ({"T2V": 0.0}, "above 0"), ({"T2V": 1e999}, "above 0")]
+)
+def test_weights_that_are_none_are_refused(weights: dict[str, float], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        Pairs(weights=weights)
