@@ -10,8 +10,8 @@ import typer
 from flows.options import AsJson, RecipeFile
 
 if TYPE_CHECKING:
-    from eval.diagnose import Diagnosis, Setting
-    from eval.scored import Scores
+    from eval.diagnosis.diagnose import Diagnosis, Setting
+    from eval.diagnosis.scored import Scores
     from flows.recipe import Recipe
 
 
@@ -25,7 +25,7 @@ def diagnose(
     json: AsJson = False,
 ) -> None:
     """Where a model is surely weak, and what that changes in the recipe its training data was made by."""
-    from eval.scored import read_scores
+    from eval.diagnosis.scored import read_scores
     from flows.printing import print_json
     from flows.recipe import read_recipe
 
@@ -46,9 +46,9 @@ def diagnose(
 def _diagnosed(scores: Scores, against: str | None, recipe: Recipe) -> Diagnosis:
     from pathlib import Path
 
-    from eval.diagnose import diagnose as find
-    from eval.diagnose import heldout_evidence, uvrb_evidence
-    from eval.scored import comparable, published_scores, read_scores
+    from eval.diagnosis.diagnose import diagnose as find
+    from eval.diagnosis.diagnose import heldout_evidence, uvrb_evidence
+    from eval.diagnosis.scored import comparable, published_scores, read_scores
 
     reference = None
     if against is not None:
@@ -60,7 +60,7 @@ def _diagnosed(scores: Scores, against: str | None, recipe: Recipe) -> Diagnosis
 
 def steerable(recipe: Recipe) -> dict[str, Setting]:
     """The settings of a recipe that rules change or ask for."""
-    from eval.rules import CLIP_S, HARDNESS, NEGATIVES, PROBER, PROFILE, WEIGHTS
+    from eval.diagnosis.rules import CLIP_S, HARDNESS, NEGATIVES, PROBER, PROFILE, WEIGHTS
 
     return {
         PROFILE: asdict(recipe.captions.shares),
@@ -73,31 +73,51 @@ def steerable(recipe: Recipe) -> dict[str, Setting]:
 
 
 def changed_recipe(path: str | None, found: Diagnosis, of: str) -> str:
-    """The recipe in the file `path` with what a diagnosis changes, as TOML; comments say why.
+    """The recipe in the file `path`, its comments included, with what a diagnosis changes and why.
 
     Settings that neither names are left out, so that they stay what they are by default. Raises UsageError when
     the recipe's own loader refuses the outcome.
     """
-    import tomllib
     from pathlib import Path
 
-    from flows.recipe import read_recipe
-    from infra.recipe import overlay
-    from infra.toml import to_inline, to_toml
+    import tomlkit
 
-    read_recipe(path, [f"{name}={to_inline(value)}" for name, value in found.settings.items()])
-    table: dict[str, Any] = {} if path is None else tomllib.loads(Path(path).read_text())
+    from flows.recipe import read_recipe
+
+    read_recipe(path, [f"{name}={to_toml(value)}" for name, value in found.settings.items()])
+    document = tomlkit.document() if path is None else tomlkit.parse(Path(path).read_text())
+    comments = _comments(found)
     for name, value in sorted(found.settings.items()):
-        changed: Any = value
-        for key in reversed(name.split(".")):
-            changed = {key: changed}
-        table = overlay(table, changed)
+        *sections, key = name.split(".")
+        table: Any = document
+        for section in sections:
+            table = table.setdefault(section, tomlkit.table())
+        if key in table and isinstance(value, dict):
+            table[key].update(value)
+        else:
+            table[key] = _item(value)
+        table[key].comment(comments[name])
     heading = f"# Changed by the diagnosis of {of}." if found.changes else f"# No change by the diagnosis of {of}."
-    return f"{heading}\n\n{to_toml(table, _comments(found))}"
+    return f"{heading}\n\n{tomlkit.dumps(document).strip()}\n"
+
+
+def to_toml(value: Setting) -> str:
+    """One setting as TOML on one line, as `--set` takes it."""
+    return str(_item(value).as_string())
+
+
+def _item(value: Setting) -> Any:
+    import tomlkit
+
+    if not isinstance(value, dict):
+        return tomlkit.item(value)
+    table = tomlkit.inline_table()
+    table.update(value)
+    return table
 
 
 def _comments(found: Diagnosis) -> dict[str, str]:
-    """Above every changed setting: which shortfall changed it, and why that may help."""
+    """Beside every changed setting: which shortfall changed it, and why that may help."""
     shortfalls = {row.name: row.shortfall for row in found.measured}
     comments: dict[str, str] = {}
     for change in found.changes:
@@ -106,7 +126,7 @@ def _comments(found: Diagnosis) -> dict[str, str]:
             f"{change.rule}: {change.looks_at} is {100 * gap.mean:.1f} points short "
             f"(95% {100 * gap.low:.1f} to {100 * gap.high:.1f}); {change.why}."
         )
-        comments[change.setting] = "\n".join(filter(None, (comments.get(change.setting), line)))
+        comments[change.setting] = " ".join(filter(None, (comments.get(change.setting), line)))
     return comments
 
 
@@ -162,6 +182,4 @@ def _print_changes(found: Diagnosis) -> None:
 
 
 def _shown(value: Setting) -> str:
-    from infra.toml import to_inline
-
-    return to_inline(value).strip("{}").replace(" = ", " ")
+    return to_toml(value).strip("{}").replace(" = ", " ")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from eval.diagnosis.steering import DiagnosisSettings
 from eval.promotion import PromotionRule
-from eval.steering import DiagnosisSettings
 from filters.consistency import Consistency
 from filters.decontaminate import Decontaminate
 from filters.decontaminate_texts import DecontaminateTexts

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+from eval.diagnosis.steering import FACT, Steered, has_steering, last_steering, save_steering, steer
 from eval.heldout import HeldOutReport
-from eval.steering import FACT, Steered, has_steering, last_steering, save_steering, steer
 from flows.printing import say
 from flows.recipe import Recipe
 from infra.store import Store

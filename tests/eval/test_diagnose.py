@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from made_scores import hits, report, sure
 from reached_scores import MEAN, made_scores
 
-from eval.diagnose import GUESS, Diagnosis, Setting, diagnose, heldout_evidence, uvrb_evidence
-from eval.reach import Scored
-from eval.rules import (
+from eval.diagnosis.diagnose import GUESS, Diagnosis, Setting, diagnose, heldout_evidence, uvrb_evidence
+from eval.diagnosis.reach import Scored
+from eval.diagnosis.rules import (
     CLIP_S,
     HARDNESS,
     HELDOUT_RULES,
@@ -24,7 +24,7 @@ from eval.rules import (
     WEIGHTS,
     Rule,
 )
-from eval.scored import of_heldout
+from eval.diagnosis.scored import of_heldout
 from eval.uvrb.datasets import DATASETS
 from shards.records import TASKS, UVRD_THOUSANDS
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reached_scores import made_scores
 
-from eval.reach import ISOLATED, Reached, Scored, by_ability, near_misses, reached, shortfalls
+from eval.diagnosis.reach import ISOLATED, Reached, Scored, by_ability, near_misses, reached, shortfalls
 from eval.uvrb.datasets import DATASETS
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.rebalance import rebalanced
-from eval.rules import TABLE_BOUNDS, WEIGHTS
+from eval.diagnosis.rebalance import rebalanced
+from eval.diagnosis.rules import TABLE_BOUNDS, WEIGHTS
 from shards.records import TASKS, UVRD_THOUSANDS
 
 BOUNDS = TABLE_BOUNDS[WEIGHTS]

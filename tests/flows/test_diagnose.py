@@ -12,9 +12,9 @@ from made_scores import hits, report, sure
 from reached_scores import document, made_scores
 from typer.testing import CliRunner
 
-from eval.diagnose import diagnose, uvrb_evidence
+from eval.diagnosis.diagnose import diagnose, uvrb_evidence
+from eval.diagnosis.scored import published_scores, read_scores
 from eval.report import to_json
-from eval.scored import published_scores, read_scores
 from eval.uvrb.datasets import DATASETS
 from flows.cli import app, main
 from flows.diagnose import changed_recipe, steerable
@@ -142,7 +142,7 @@ def test_two_reports_are_held_against_each_other(tmp_path: Path) -> None:
         ("", "no report of an evaluation"),
         ("[]", "no report of an evaluation"),
         ("{}", "neither `datasets` nor `tasks`"),
-        ('{"model": "m", "datasets": [{"dataset": "CRB-S"}]}', "no report of an evaluation"),
+        ('{"model": "m", "datasets": [{"dataset": "CRB-S"}]}', "no report of UVRB"),
         ('{"tasks": [{"task": "T2V"}]}', "no report of an evaluation"),
         ('{"tasks": 5}', "no report of an evaluation"),
     ],
@@ -164,7 +164,7 @@ def test_unknown_datasets_and_missing_files(tmp_path: Path) -> None:
     body = document(made_scores())
     body["datasets"][0]["dataset"] = "MSRVT"
     (tmp_path / "uvrb.json").write_text(json.dumps(body))
-    with pytest.raises(UsageError, match="did you mean MSRVTT"):
+    with pytest.raises(UsageError, match="not some of UVRB"):
         read_scores(str(tmp_path / "uvrb.json"))
     with pytest.raises(UsageError, match="no report at"):
         read_scores(str(tmp_path / "absent.json"))

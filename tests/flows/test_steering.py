@@ -15,8 +15,8 @@ import pytest
 from made_scores import hits, report, sure
 from toy_release import toy_pairs, write_release
 
+from eval.diagnosis.steering import last_steering
 from eval.heldout import HeldOutReport
-from eval.steering import last_steering
 from flows.recipe import Recipe, read_recipe
 from flows.service.environment import prefect_server
 from flows.steering import steered, write_diagnosis

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from math import sqrt
 from typing import Any
 
-from eval.reach import Scored
+from eval.diagnosis.reach import Scored
 from eval.uvrb.datasets import DATASETS
 from eval.uvrb.records import DatasetScores
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from pydantic import dataclasses as checked
 
+from eval.diagnosis.reach import Scored
 from eval.heldout import HeldOutReport
-from eval.reach import Scored
-from eval.uvrb.datasets import DATASETS, Dataset, named
+from eval.uvrb.datasets import DATASETS, Dataset
+from eval.uvrb.files import read_report
+from eval.uvrb.records import UVRBReport
 from eval.uvrb.tables import PRINTED_AVERAGE, published
 from infra.errors import UsageError
 
@@ -26,23 +28,6 @@ class Scores:
     corpora: dict[str, int | None]  # videos searched, by dataset or task
 
 
-@checked.dataclass(frozen=True)
-class _Dataset:
-    dataset: str
-    queries: int
-    corpus: int
-    score: float
-    interval: tuple[float, float]
-    chance: float
-    recall: dict[int, float]
-
-
-@checked.dataclass(frozen=True)
-class _UVRB:
-    model: str
-    datasets: tuple[_Dataset, ...]
-
-
 def read_scores(path: str) -> Scores:
     """The scores in a uvrb.json (`eval.uvrb.records.UVRBReport`) or a heldout.json (`eval.report`).
 
@@ -51,7 +36,7 @@ def read_scores(path: str) -> Scores:
     try:
         document = TypeAdapter(dict[str, object]).validate_json(Path(path).read_bytes())
         if "datasets" in document:
-            return _of_uvrb(TypeAdapter(_UVRB).validate_python(document))
+            return _of_uvrb(read_report(path))
         if "tasks" in document:
             return _of_heldout(document)
     except OSError as error:
@@ -63,16 +48,12 @@ def read_scores(path: str) -> Scores:
     raise UsageError(f"{path} is no report of an evaluation: neither `datasets` nor `tasks` are in it")
 
 
-def _of_uvrb(report: _UVRB) -> Scores:
-    named(row.dataset for row in report.datasets)
+def _of_uvrb(report: UVRBReport) -> Scores:
     scored = tuple(
-        Scored(row.dataset, row.score, row.chance, row.queries, row.interval, *_recall(row)) for row in report.datasets
+        Scored(row.dataset, row.score, row.chance, row.queries, row.interval, row.recall[1], row.recall[10])
+        for row in report.datasets
     )
     return Scores(f"{report.model} on UVRB", True, scored, {row.dataset: row.corpus for row in report.datasets})
-
-
-def _recall(row: _Dataset) -> tuple[float, float]:
-    return row.recall.get(1, 0.0), row.recall.get(10, 0.0)
 
 
 @checked.dataclass(frozen=True)
@@ -118,9 +99,7 @@ def published_scores(model: str) -> Scores:
         raise UsageError(f"no report and no published model {model!r}; published are {', '.join(table)}")
     row = {name: score for name, score in table[model].items() if name != PRINTED_AVERAGE}
     scored = [
-        Scored(
-            dataset.name, row[dataset.name], dataset.k / (dataset.corpus or dataset.candidates or 1), dataset.queries
-        )
+        Scored(dataset.name, row[dataset.name], _chance(dataset), dataset.queries)
         for dataset in DATASETS
         if dataset.name in row
     ]
@@ -128,6 +107,7 @@ def published_scores(model: str) -> Scores:
 
 
 def _chance(dataset: Dataset) -> float:
+    """The metric's expectation under a random ranking, where every query has one positive."""
     return dataset.k / (dataset.corpus or dataset.candidates or dataset.k)
 
 

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from eval.diagnose import Diagnosis, diagnose, heldout_evidence
+from eval.diagnosis.diagnose import Diagnosis, diagnose, heldout_evidence
+from eval.diagnosis.rules import WEIGHTS
+from eval.diagnosis.scored import of_heldout
 from eval.heldout import HeldOutReport
-from eval.rules import WEIGHTS
-from eval.scored import of_heldout
 from infra.errors import UsageError
 from infra.recipe import Settings
 from infra.store import Store

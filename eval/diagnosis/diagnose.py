@@ -1,11 +1,11 @@
 """From the scores of a model to changes of the recipe its training data was made by.
 
-A weakness is a shortfall (`eval.reach`) whose 95% interval is above zero, and which is at least LEAST of the mean:
-with many queries every difference is sure, and one very strong ability leaves all others below the mean. All rules
-that find one are applied at once, so their order does not matter:
+A weakness is a shortfall (`eval.diagnosis.reach`) whose 95% interval is above zero, and which is at least LEAST of
+the mean: with many queries every difference is sure, and one very strong ability leaves all others below the mean.
+All rules that find one are applied at once, so their order does not matter:
 
 - the growth they wish for is the shortfall as a share of the mean that was reached, at most `max_change`;
-- entries of a table grow by it at the cost of the others, whose sum with them stays (`eval.rebalance`);
+- entries of a table grow by it at the cost of the others, whose sum with them stays (`eval.diagnosis.rebalance`);
 - a number goes that share of the way to its bound; a switch is turned on.
 
 What is expected of it is a guess by a stated rule, for a later measurement to be held against: GUESS of the shortfall
@@ -18,10 +18,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from eval.diagnosis.reach import Reached, Scored, by_ability, mean_reached, near_misses, reached, shortfalls, telling
+from eval.diagnosis.rebalance import rebalanced
+from eval.diagnosis.rules import HELDOUT_RULES, NEAR, NEGATIVES, NUMBER_BOUNDS, TABLE_BOUNDS, UVRB_RULES, Rule
 from eval.metrics import Estimate
-from eval.reach import Reached, Scored, by_ability, mean_reached, near_misses, reached, shortfalls, telling
-from eval.rebalance import rebalanced
-from eval.rules import HELDOUT_RULES, NEAR, NEGATIVES, NUMBER_BOUNDS, TABLE_BOUNDS, UVRB_RULES, Rule
 
 LEAST: Final = 0.05
 GUESS: Final = 0.5  # of a shortfall goes where the pairs that teach the ability are doubled

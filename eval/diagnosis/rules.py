@@ -2,7 +2,7 @@
 
 The paper names no such rules: its shares (section 3.2, table 7) are fixed. These are ours, stated so that they can be
 argued with: what each looks at, what it changes, within which bounds, and why that may help. How much follows for
-all of them from the shortfall (see `eval.diagnose`).
+all of them from the shortfall (see `eval.diagnosis.diagnose`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from eval.rebalance import Bounds
+from eval.diagnosis.rebalance import Bounds
 from shards.records import TASKS, UVRD_THOUSANDS
 
 PROFILE: Final = "captions.shares"
