@@ -57,7 +57,11 @@ def evaluate(
 ) -> None:
     """Score a model on UVRB or on the sources a release holds out; UVRB in all processes that torchrun started."""
     if is_uvrb(data):
-        evaluate_uvrb(model, data, out, datasets, frames, tokens, against, beside or [], cache)
+        written = evaluate_uvrb(model, data, out, datasets, frames, tokens, against, beside or [], cache)
+        for path in written[:-1]:
+            print(Path(path).read_text())
+        for path in written[-1:]:
+            print(path)
         return
     if datasets or frames or tokens or against or beside:
         raise UsageError(
@@ -88,16 +92,17 @@ def evaluate_uvrb(
     model: str,
     data: str,
     out: str,
-    datasets: str | None,
-    frames: int | None,
-    tokens: int | None,
-    against: str | None,
-    beside: Sequence[str],
-    cache: str,
-) -> None:
-    """Embed in every process, then score and report in the first; prints the page's path last.
+    datasets: str | None = None,
+    frames: int | None = None,
+    tokens: int | None = None,
+    against: str | None = None,
+    beside: Sequence[str] = (),
+    cache: str = VECTORS,
+) -> list[str]:
+    """Embed in every process, then score and report in the first.
 
-    What could fail is looked at before anything is embedded: the other reports, and the data.
+    Returns what the first wrote to be read: Markdown, and last the page; nothing in the others. What could fail is
+    looked at before anything is embedded: the other reports, and the data.
     """
     from eval.uvrb.embedding import embed_missing
     from eval.uvrb.evaluate import score
@@ -117,11 +122,12 @@ def evaluate_uvrb(
     with Progress() as progress:
         share = (ranks.rank, ranks.size)
         keys = embed_missing(benchmarks, gve, vectors, share, ranks.share, None if ranks.rank else progress)
+    written: list[str] = []
     if ranks.rank == 0:
         report = score(benchmarks, keys, vectors, scored)
-        _write(report, rival, out)
-        print(_write_page(report, others, benchmarks, keys, vectors, out))
+        written += [*_write(report, rival, out), _write_page(report, others, benchmarks, keys, vectors, out)]
     ranks.close()
+    return written
 
 
 def load_model(folder: str, frames: int | None, tokens: int | None, ranks: Ranks) -> tuple[Gve, Scored]:
@@ -148,13 +154,13 @@ def model_id(folder: str, gve: Gve, dtype: str) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _write(report: UVRBReport, rival: UVRBReport | None, out: str) -> None:
+def _write(report: UVRBReport, rival: UVRBReport | None, out: str) -> list[str]:
+    """The report, and how it compares; returns the paths of what is written in words."""
     from eval.uvrb.compare import compare
     from eval.uvrb.files import write_comparison, write_report
 
-    print(Path(write_report(report, out)[1]).read_text())
-    if rival:
-        print(Path(write_comparison(compare(report, rival), out)).read_text())
+    _, words, _ = write_report(report, out)
+    return [words, write_comparison(compare(report, rival), out)] if rival else [words]
 
 
 def _write_page(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from eval.uvrb.files import read_report
 from infra.lake import dropped, open_tables
 from shards.manifest import verify
 from shards.records import TASKS
@@ -50,11 +51,18 @@ def test_it_prints_the_funnel_the_release_and_the_scores(demo: tuple[Path, str])
     named = [
         line.split()[-1]
         for line in printed.splitlines()
-        if line.strip().startswith(("preview ", "curves ", "scores ", "verdict "))
+        if line.strip().startswith(("preview ", "curves ", "scores ", "verdict ", "uvrb "))
     ]
-    assert [Path(path).exists() for path in named] == [True] * 4
+    assert [Path(path).exists() for path in named] == [True] * 5
     curves = (folder / "model" / "curves.png").read_bytes()
     assert curves.startswith(b"\x89PNG")
+
+
+def test_the_model_has_nine_abilities_and_finds_videos_by_a_frame(demo: tuple[Path, str]) -> None:
+    report = read_report(str(demo[0] / "abilities" / "uvrb.json"))
+    assert report.abilities.missing == {}
+    chance = {scores.dataset: scores.chance for scores in report.datasets}
+    assert report.scores["MSRVTT-I2V"] > 5 * chance["MSRVTT-I2V"]
 
 
 def test_a_trained_model_can_be_scored_again(demo: tuple[Path, str], tmp_path: Path) -> None:
