@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,8 @@ from eval.sample_uvrb.analogue import Analogue
 from eval.sample_uvrb.truth import name, place, setting_facts, thing_facts
 from eval.sample_uvrb.write import TRUTH, whole
 from eval.search import top_k
-from eval.uvrb.datasets import named
-from eval.uvrb.records import Benchmark, Query
+from eval.uvrb.layout import read_benchmark
+from eval.uvrb.records import Benchmark
 from infra.sample_world.path import is_visible, on_screen
 from infra.sample_world.spec import VideoSpec
 from shards.records import Side
@@ -25,33 +24,14 @@ Vectors = NDArray[np.float32]
 Facts = frozenset[str]
 
 
-@dataclass(frozen=True)
-class Folder:
-    """The files of a dataset in a folder."""
-
-    path: Path
-
-    def read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
-
-
 def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def load(folder: Path) -> Benchmark:
-    """One dataset of a written sample, with nothing checked."""
-    queries, corpus, instances = (
-        lines(folder / f"jsonl/{table}.jsonl") for table in ("queries", "corpus", "instances")
-    )
-    return Benchmark(
-        dataset=named([folder.name])[0],
-        queries=tuple(Query(row["id"], row.get("text"), row.get("image"), row.get("video")) for row in queries),
-        corpus={row["id"]: row["video"] for row in corpus},
-        positives={row["qid"]: tuple(row["pos"]) for row in instances},
-        candidates={row["qid"]: (*row["pos"], *row["neg"]) if "neg" in row else () for row in instances},
-        files=Folder(folder),
-    )
+    """One dataset of a written sample."""
+    [benchmark] = read_benchmark(str(folder.parent), [folder.name])
+    return benchmark
 
 
 def content_hash(side: Side) -> str:
@@ -143,7 +123,7 @@ def ranked_scores(benchmark: Benchmark, queries: Vectors, corpus: Vectors) -> ND
     rows = {one: row for row, one in enumerate(sorted(benchmark.corpus))}
     scores = []
     for vector, query in zip(queries, sorted(benchmark.positives), strict=True):
-        pool = sorted(rows[one] for one in benchmark.candidates[query] or benchmark.corpus)
+        pool = sorted(rows[one] for one in benchmark.candidates.get(query, benchmark.corpus))
         ranked = np.array(pool)[top_k(vector[None], corpus[pool], benchmark.dataset.k).indices]
         scores.append(recall_at_k(ranked, [{rows[one] for one in benchmark.positives[query]}], benchmark.dataset.k)[0])
     return np.array(scores)
@@ -151,4 +131,4 @@ def ranked_scores(benchmark: Benchmark, queries: Vectors, corpus: Vectors) -> ND
 
 def chance(benchmark: Benchmark) -> float:
     """What a random ranking scores."""
-    return benchmark.dataset.k / len(next(iter(benchmark.candidates.values())) or benchmark.corpus)
+    return benchmark.dataset.k / len(next(iter(benchmark.candidates.values()), benchmark.corpus))
