@@ -266,8 +266,3 @@ def release_remove(path: str, videos: Sequence[str], sources: Sequence[str], rea
     for line in REMAINS:
         print(f"    {line}")
     print(manifest)
-
-
-def manifest_of(data: str) -> str:
-    """The manifest that `data` (a release's folder or its manifest) means."""
-    return data if data.endswith(".json") else f"{data.rstrip('/')}/manifest.json"

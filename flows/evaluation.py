@@ -69,11 +69,15 @@ def evaluate(
         )
     from eval.heldout import evaluate_heldout
     from eval.report import write_report
-    from flows.commands import manifest_of
     from train.gve import Gve
 
     _, markdown = write_report(evaluate_heldout(manifest_of(data), Gve.load(model), split), out)
     print(markdown)
+
+
+def manifest_of(data: str) -> str:
+    """The manifest that `data` (a release's folder or its manifest) means."""
+    return data if data.endswith(".json") else f"{data.rstrip('/')}/manifest.json"
 
 
 def is_uvrb(data: str) -> bool:
