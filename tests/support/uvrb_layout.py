@@ -1,6 +1,9 @@
 """Datasets of UVRB written in the public layout, with media that only begin like media: nothing here decodes them."""
 
 import json
+import shutil
+import tarfile
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,3 +51,22 @@ def write(path: Path, data: bytes) -> None:
     """A file, and the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+
+
+def as_zip(folder: Path, method: int = zipfile.ZIP_STORED, within: str = "") -> Path:
+    """A folder as the archive beside it that stands in for it; the folder is deleted."""
+    path = folder.with_name(folder.name + ".zip")
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, within + file.relative_to(folder).as_posix())
+    shutil.rmtree(folder)
+    return path
+
+
+def as_tar(folder: Path, within: str = "") -> Path:
+    """As `as_zip`."""
+    path = folder.with_name(folder.name + ".tar")
+    with tarfile.open(path, "w") as archive:
+        archive.add(folder, within or ".")
+    shutil.rmtree(folder)
+    return path
