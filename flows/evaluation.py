@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Optional
@@ -17,6 +17,7 @@ from infra.errors import UsageError
 from infra.file_tree import ARCHIVES
 
 if TYPE_CHECKING:
+    from eval.uvrb.classification import Classification
     from eval.uvrb.embedding import BenchmarkKeys
     from eval.uvrb.evaluate import Scored
     from eval.uvrb.records import Benchmark, UVRBReport
@@ -51,22 +52,24 @@ def evaluate(
         Optional[list[str]],
         typer.Option(help="Of UVRB: this model's uvrb.json at other frames or tokens, for the page; may be repeated."),
     ] = None,
+    labels: Annotated[
+        Optional[list[str]],
+        typer.Option(help="Of UVRB: CSV with `path` and `label`, videos to classify by it too; may be repeated."),
+    ] = None,
     cache: Annotated[
         str, typer.Option(help="Of UVRB: folder or URL where vectors are kept, seen by all processes.")
     ] = VECTORS,
 ) -> None:
     """Score a model on UVRB or on the sources a release holds out; UVRB in all processes that torchrun started."""
     if is_uvrb(data):
-        written = evaluate_uvrb(model, data, out, datasets, frames, tokens, against, beside or [], cache)
+        written = evaluate_uvrb(model, data, out, datasets, frames, tokens, against, beside or [], labels or [], cache)
         for path in written[:-1]:
             print(Path(path).read_text())
         for path in written[-1:]:
             print(path)
         return
-    if datasets or frames or tokens or against or beside:
-        raise UsageError(
-            f"--datasets, --frames, --tokens, --against, --beside are for UVRB, and {data} holds no dataset of it"
-        )
+    if datasets or frames or tokens or against or beside or labels:
+        raise UsageError(f"only --split is for releases, and {data} holds no dataset of UVRB")
     from eval.heldout import evaluate_heldout
     from eval.report import write_report
     from train.gve import Gve
@@ -101,6 +104,7 @@ def evaluate_uvrb(
     tokens: int | None = None,
     against: str | None = None,
     beside: Sequence[str] = (),
+    labels: Sequence[str] = (),
     cache: str = VECTORS,
 ) -> list[str]:
     """Embed in every process, then score and report in the first.
@@ -108,9 +112,10 @@ def evaluate_uvrb(
     Returns what the first wrote to be read: Markdown, and last the page; nothing in the others. What could fail is
     looked at before anything is embedded: the other reports, and the data.
     """
+    from eval.uvrb.classification import classify, read_label_set
     from eval.uvrb.embedding import embed_missing
     from eval.uvrb.evaluate import score
-    from eval.uvrb.files import read_report
+    from eval.uvrb.files import read_report, write_classifications
     from eval.uvrb.layout import read_benchmark
     from eval.uvrb.vectors import VectorCache
     from infra.progress import Progress
@@ -118,6 +123,7 @@ def evaluate_uvrb(
 
     rival = read_report(against) if against else None
     others = [read_report(path) for path in beside]
+    label_sets = [read_label_set(path) for path in labels]
     benchmarks = read_benchmark(data, split_names(datasets))
     ranks = Ranks.from_environment(PATIENCE_S)
     gve, scored = load_model(model, frames, tokens, ranks)
@@ -129,7 +135,10 @@ def evaluate_uvrb(
     written: list[str] = []
     if ranks.rank == 0:
         report = score(benchmarks, keys, vectors, scored)
-        written += [*_write(report, rival, out), _write_page(report, others, benchmarks, keys, vectors, out)]
+        classified = {known.name: classify(known.videos(), known.true, known.labels, gve) for known in label_sets}
+        page = _write_page(report, others, benchmarks, keys, vectors, classified, out)
+        words = [write_classifications(classified, out)] if classified else []
+        written += [*_write(report, rival, out), *words, page]
     ranks.close()
     return written
 
@@ -173,6 +182,7 @@ def _write_page(
     benchmarks: Sequence[Benchmark],
     keys: Sequence[BenchmarkKeys],
     vectors: VectorCache,
+    classified: Mapping[str, Classification],
     out: str,
 ) -> str:
     """The page of an evaluation; returns its path."""
@@ -183,7 +193,7 @@ def _write_page(
         benchmark.dataset.name: draw_vectors(vectors.read(own.queries), vectors.read(own.corpus), report.seed)
         for benchmark, own in zip(benchmarks, keys, strict=True)
     }
-    return write_page(report, f"{out}/uvrb.html", benchmarks, others, samples)
+    return write_page(report, f"{out}/uvrb.html", benchmarks, others, samples, classified)
 
 
 def _tell(line: str) -> None:

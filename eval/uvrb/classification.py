@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -34,22 +36,60 @@ class Classification:
         return 1 / self.labels
 
 
+@dataclass(frozen=True)
+class LabelSet:
+    """Videos by their paths, each with its true label; the labels in the order in which they first come."""
+
+    name: str
+    paths: tuple[Path, ...]
+    true: tuple[str, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every label once."""
+        return tuple(dict.fromkeys(self.true))
+
+    def videos(self) -> Iterator[bytes]:
+        """The encoded videos, one at a time."""
+        return (path.read_bytes() for path in self.paths)
+
+
+def read_label_set(path: str) -> LabelSet:
+    """The label set in a CSV of `path`, relative to the file or absolute, and `label`.
+
+    Raises UsageError for what is no such table, and for videos that are not there.
+    """
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} cannot be read as a table: {error}") from error
+    if not rows or not all(row.get("path") and row.get("label") for row in rows):
+        raise UsageError(f"{path}: a label set has a row a video, with its `path` and its `label`")
+    paths = tuple(Path(path).parent / row["path"] for row in rows)
+    if absent := [str(video) for video in paths if not video.is_file()]:
+        raise UsageError(f"{path}: {len(absent)} of {len(paths)} videos are not there, the first is {absent[0]}")
+    return LabelSet(Path(path).stem, paths, tuple(row["label"] for row in rows))
+
+
 def classify(
-    videos: Sequence[tuple[bytes, str]], labels: Sequence[str], embedder: Embedder, instruction: str = INSTRUCTION
+    videos: Iterable[bytes],
+    true: Sequence[str],
+    labels: Sequence[str],
+    embedder: Embedder,
+    instruction: str = INSTRUCTION,
 ) -> Classification:
-    """Give each video, encoded and with its true label, the label whose text lies nearest by cosine.
+    """Give each video, encoded, the label whose text lies nearest by cosine; `true` are the right ones.
 
     Videos are queries and get the instruction; labels are embedded as they are written. Of equally near labels
     the one that stands first in the set is taken. Raises UsageError without videos, for a label that stands in
     the set twice, and for a true label that it lacks.
     """
-    _check([true for _, true in videos], labels)
+    _check(true, labels)
     texts = encode_distinct(((f"{i:09d}", Side(text=label)) for i, label in enumerate(labels)), embedder)
-    seen = encode_distinct(
-        ((f"{i:09d}", Side(video=video)) for i, (video, _) in enumerate(videos)), embedder, instruction
-    )
-    best = top_k(seen.vectors, texts.vectors, 1).indices[:, 0]
-    return _count([true for _, true in videos], [labels[row] for row in best.tolist()], labels)
+    sides = ((f"{i:09d}", Side(video=video)) for i, (video, _) in enumerate(zip(videos, true, strict=True)))
+    best = top_k(encode_distinct(sides, embedder, instruction).vectors, texts.vectors, 1).indices[:, 0]
+    return _count(true, [labels[row] for row in best.tolist()], labels)
 
 
 def _check(true: Sequence[str], labels: Sequence[str]) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from eval.uvrb.classification import Classification
 from eval.uvrb.compare import UVRBComparison
 from eval.uvrb.datasets import DATASETS
-from eval.uvrb.markdown import comparison_to_markdown, to_markdown
+from eval.uvrb.markdown import classifications_to_markdown, comparison_to_markdown, to_markdown
 from eval.uvrb.records import DatasetScores, UVRBReport
 from infra.errors import UsageError
 from infra.store import Store
@@ -23,6 +25,8 @@ REPORT_MARKDOWN: Final = "uvrb.md"
 REPORT_CSV: Final = "uvrb.csv"
 COMPARISON_JSON: Final = "against.json"
 COMPARISON_MARKDOWN: Final = "against.md"
+LABELS_JSON: Final = "labels.json"
+LABELS_MARKDOWN: Final = "labels.md"
 
 
 def write_report(report: UVRBReport, out_dir: str) -> list[str]:
@@ -44,6 +48,15 @@ def write_comparison(comparison: UVRBComparison, out_dir: str) -> str:
     store.write(COMPARISON_JSON, (json.dumps(asdict(comparison), indent=1, ensure_ascii=False) + "\n").encode())
     store.write(COMPARISON_MARKDOWN, comparison_to_markdown(comparison).encode())
     return str(Path(out_dir) / COMPARISON_MARKDOWN)
+
+
+def write_classifications(classified: Mapping[str, Classification], out_dir: str) -> str:
+    """Write `labels.json` and `labels.md` into `out_dir`, by label set; returns the path of the latter."""
+    store = Store(out_dir)
+    told = {name: asdict(found) | {"chance": found.chance} for name, found in classified.items()}
+    store.write(LABELS_JSON, (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode())
+    store.write(LABELS_MARKDOWN, classifications_to_markdown(classified).encode())
+    return str(Path(out_dir) / LABELS_MARKDOWN)
 
 
 def read_report(path: str) -> UVRBReport:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from eval.uvrb.abilities import ABILITIES, ABOUT, AbilityScores
+from eval.uvrb.classification import Classification
 from eval.uvrb.compare import LEVEL, Difference, UVRBComparison
 from eval.uvrb.datasets import DATASETS, Dataset
 from eval.uvrb.records import DatasetScores, UVRBReport
@@ -114,6 +115,20 @@ def _row(found: AbilityScores) -> list[str]:
     abilities = [_share(found.abilities.get(name)) for name in ABILITIES]
     cells = [cell + mark if cell else "" for cell, mark in zip(abilities, marks, strict=True)]
     return [*cells, _share(found.average), _share(found.dataset_average)]
+
+
+def classifications_to_markdown(classified: Mapping[str, Classification]) -> str:
+    """Accuracy by label set, and of each its labels from the worst."""
+    header = ["label set", "top-1", "chance", "labels", "videos"]
+    rows = [
+        [name, _share(found.accuracy), _share(found.chance), str(found.labels), str(found.videos)]
+        for name, found in classified.items()
+    ]
+    blocks = ["# Zero-shot classification", "Each video gets the label whose text lies nearest.", _table(header, rows)]
+    for name, found in classified.items():
+        worst = sorted(found.by_label.items(), key=lambda item: (item[1], item[0]))
+        blocks += [f"## {name}", _table(["label", "right"], [[label, _share(share)] for label, share in worst])]
+    return "\n\n".join(blocks) + "\n"
 
 
 def _compared(one: Difference) -> list[str]:

@@ -71,12 +71,29 @@ def test_other_frames_are_another_model_which_is_compared(places: tuple[Path, Pa
     assert comparison["left_out"] == ["MS-TI", "MSRVTT-I2V"]
 
 
+def test_videos_are_classified_by_a_label_set(places: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    data, model, _ = places
+    videos = sorted((data / "MSRVTT" / "videos").iterdir())[:4]
+    rows = "".join(f"{video},{label}\n" for video, label in zip(videos, ("up", "down", "up", "down"), strict=True))
+    (tmp_path / "moves.csv").write_text(f"path,label\n{rows}")
+    more = ["--datasets", "MSRVTT", "--labels", str(tmp_path / "moves.csv")]
+    done = uvr(data, model, tmp_path / "out", tmp_path / "cache", *more)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out" / "labels.json").read_text())["moves"]
+    assert (found["videos"], found["labels"], found["chance"]) == (4, 2, 0.5)
+    assert found["accuracy"] in (0.0, 0.25, 0.5, 0.75, 1.0)
+    assert "| moves |" in done.stdout
+    assert "Zero-shot classification" in (tmp_path / "out" / "uvrb.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
         (["--datasets", "MSRVT"], "did you mean MSRVTT?"),
         (["--tokens", "1"], "a frame of this model at least 4 tokens"),
         (["--against", "nowhere.json"], "no report of UVRB at nowhere.json"),
+        (["--beside", "nowhere.json"], "no report of UVRB at nowhere.json"),
+        (["--labels", "nowhere.csv"], "nowhere.csv cannot be read as a table"),
     ],
 )
 def test_wrong_usage_is_told_in_one_line(
@@ -101,4 +118,4 @@ def test_uvrb_is_told_from_a_release(tmp_path: Path) -> None:
 def test_options_of_uvrb_are_refused_for_a_release(tmp_path: Path) -> None:
     done = uvr(tmp_path, tmp_path, tmp_path / "out", tmp_path / "cache", "--frames", "16")
     assert done.returncode == 2
-    assert "holds no dataset of it" in done.stderr
+    assert "holds no dataset of UVRB" in done.stderr
