@@ -54,6 +54,7 @@ class UVRBRetrieval(AbsTaskRetrieval):  # type: ignore[misc]
     """
 
     benchmark: ClassVar[Benchmark]
+    data_loaded: bool
     _copies: TemporaryDirectory[str]
 
     def load_data(self, num_proc: int | None = None, **kwargs: Any) -> None:
@@ -79,14 +80,13 @@ def uvrb_tasks(root: str, names: Iterable[str] | None = None) -> list[UVRBRetrie
 def uvrb_task(benchmark: Benchmark) -> UVRBRetrieval:
     """The task of one dataset, of a class of its own, since MTEB keeps a task's metadata in its class."""
     name = f"UVRB{benchmark.dataset.name.replace('-', '')}Retrieval"
-    made: type[UVRBRetrieval] = type(
-        name, (UVRBRetrieval,), {"__doc__": None, "benchmark": benchmark, "metadata": task_metadata(benchmark)}
-    )
+    own = {"benchmark": benchmark, "metadata": task_metadata(benchmark)}
+    made: type[UVRBRetrieval] = type(name, (UVRBRetrieval,), own)
     return made()
 
 
 def task_metadata(benchmark: Benchmark) -> TaskMetadata:
-    """What MTEB knows of a dataset; the revision is a digest of its tables, so that no other data's results are kept."""
+    """What MTEB knows of a dataset; the revision, by which it keeps results, is a digest of the tables."""
     dataset = benchmark.dataset
     return TaskMetadata(
         name=PREFIX + dataset.name,

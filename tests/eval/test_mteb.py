@@ -214,7 +214,7 @@ MOCKS = {
 
 @pytest.mark.parametrize("name", MOCKS)
 def test_a_model_takes_mtebs_other_tasks(name: str) -> None:
-    """MTEB's tasks for its own tests: what is asked are texts, pictures and clips, and only documents go uninstructed."""
+    """Tasks that MTEB is tested with: texts, pictures and clips are asked, only documents go without instruction."""
     embedder = NoiseEmbedder()
     assert scores_of(getattr(mock_tasks, name)(), EmbedderModel(embedder, "noise", "1"))
     kinds, has_documents = MOCKS[name]
@@ -228,7 +228,7 @@ def test_a_model_takes_mtebs_other_tasks(name: str) -> None:
 
 def test_columns_of_other_types_are_refused() -> None:
     rows = Dataset.from_dict({"id": ["a"], "video": [[1, 2]]})
-    with pytest.raises(UsageError, match="a task: a video is .*, not Video"):
+    with pytest.raises(UsageError, match=r"a task: a video is .*, not Video"):
         encoded_columns(rows, "a task")
     with pytest.raises(UsageError, match="a task has none of text, image, video but id"):
         encoded_columns(rows.select_columns(["id"]), "a task")
