@@ -94,11 +94,12 @@ def test_several_right_videos_score_the_same(data: Path, tmp_path: Path) -> None
     assert_same(ours, scores_of(uvrb_task(benchmark), EmbedderModel(embedder, "noise", "1")))
 
 
-def test_only_queries_carry_the_instruction_and_media_come_as_they_are_encoded(data: Path, tmp_path: Path) -> None:
+def test_an_embedder_is_asked_the_same_and_scores_the_same(data: Path, tmp_path: Path) -> None:
+    """Only queries carry the instruction, and media come as they are encoded; each query has a ranking of its own."""
     ours, theirs = NoiseEmbedder(), NoiseEmbedder()
-    evaluate(read_benchmark(str(data)), ours, open_cache(tmp_path, ours), small_uvrb.SCORED)
-    for task in uvrb_tasks(str(data)):
-        scores_of(task, EmbedderModel(theirs, "noise", "1"))
+    report = evaluate(read_benchmark(str(data)), ours, open_cache(tmp_path, ours), small_uvrb.SCORED)
+    for scores, task in zip(report.datasets, uvrb_tasks(str(data)), strict=True):
+        assert_same(scores, scores_of(task, EmbedderModel(theirs, "noise", "1")))
     assert set(theirs.asked) == set(ours.asked)
 
 
