@@ -49,6 +49,12 @@ class DatasetFiles:
             return pack_frames([self._read(f"{name}/{frame}") for frame in frames])
         return self._read(name)
 
+    def local_path(self, name: str) -> Path | None:
+        """Where a file lies by itself; None for one in an archive, and for a folder of frames."""
+        trees = ((tree, inner) for tree, inner in self._at(name) if tree.size(inner) is not None)
+        tree, inner = next(trees, (None, ""))
+        return tree.path / inner if isinstance(tree, Folder) else None
+
     def frames(self, folder: str) -> list[str]:
         """The names of the frames in a folder of frames, in the order of time: numbers in names count as numbers."""
         found = {name for tree, inner in self._at(folder) for name in tree.names(inner)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from eval.uvrb.abilities import AbilityScores, ability_scores
@@ -16,6 +17,10 @@ class Files(Protocol):
 
     def read(self, name: str) -> bytes:
         """The bytes of a file by its name relative to the dataset."""
+        ...
+
+    def local_path(self, name: str) -> Path | None:
+        """Where a file lies by itself; None for one in an archive, and for a video that is frames."""
         ...
 
 

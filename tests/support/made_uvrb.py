@@ -23,6 +23,9 @@ class Held:
     def read(self, name: str) -> bytes:
         return self.data[name]
 
+    def local_path(self, name: str) -> None:
+        return None
+
 
 def frames(number: int, count: int = 6) -> list[np.ndarray]:
     """A bright square that crosses a plain field; `number` decides the colours and the height."""

@@ -78,6 +78,9 @@ class Folder:
     def read(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()
 
+    def local_path(self, name: str) -> Path:
+        return self.folder / name
+
 
 def read_small_uvrb(root: Path, names: Iterable[str] = NAMES) -> list[Benchmark]:
     """The datasets, without a doubt that they are whole."""
