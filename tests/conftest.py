@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -56,8 +57,8 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from flows.service.environment import prepare
     from flows.service.server import start_server
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+    with patch.dict(os.environ):  # `uvr serve` of a later test must not inherit what this server is told
+        os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
         server, url = start_server(prepare())
     server.wait_until_ready()
     yield url
@@ -67,8 +68,7 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def shared_prefect(prefect_api: str) -> Iterator[None]:
     """Commands that a module starts find a server: one of its own takes each as long as a small run itself."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_API_URL", prefect_api)
+    with patch.dict(os.environ, {"PREFECT_API_URL": prefect_api}):
         yield
 
 
