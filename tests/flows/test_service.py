@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from guide import guide_commands
@@ -44,6 +45,7 @@ def test_a_server_elsewhere_or_a_taken_port_is_named(tmp_path: Path) -> None:
         assert "choose another with --port" in refusal(tmp_path, "serve", "--port", str(taken.getsockname()[1]))
 
 
+@patch.dict(os.environ)  # put back at the end
 def test_deployments_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     prepare()
