@@ -53,6 +53,7 @@ Reads = Literal["shortfall", "near misses", "far misses", "weakest"]
 class Rule:
     """One rule: where its ability or task is surely weak, its setting is changed.
 
+    Rules that do the same for several abilities have one name; what they raise rises once, by the greatest shortfall.
     `reads` tells what else must hold: "near misses", that at least NEAR of the misses at 1 come within 10, "far
     misses", that fewer do; "weakest", that nothing else is as weak.
     """
