@@ -60,10 +60,11 @@ def _diagnosed(scores: Scores, against: str | None, recipe: Recipe) -> Diagnosis
 
 def steerable(recipe: Recipe) -> dict[str, Setting]:
     """The settings of a recipe that rules change or ask for."""
-    from eval.diagnosis.rules import CLIP_S, HARDNESS, NEGATIVES, PROBER, PROFILE, WEIGHTS
+    from eval.diagnosis.rules import CLIP_S, HARDNESS, KINDS, NEGATIVES, PROBER, PROFILE, WEIGHTS
 
     return {
         PROFILE: asdict(recipe.captions.shares),
+        KINDS: recipe.sides.all_caption_weights,
         WEIGHTS: recipe.pairs.all_weights,
         CLIP_S: recipe.spans.max_s,
         HARDNESS: recipe.negatives.max_share,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from pathlib import PurePosixPath
 from random import Random
 from typing import ClassVar
 
 import pyarrow as pa
 
+from infra.errors import UsageError
 from infra.stage import Row, RowStage, Work, Workspace, each
+from shards.records import CAPTION_KINDS
 
 PART_COLUMNS = ("query_text", "query_image", "query_video", "target_text", "target_image", "target_video")
 TAR_BLOCK = 512  # bytes; a member of a tar is a header of one and its content in whole ones
@@ -26,7 +29,7 @@ class Sides(RowStage):
     """The sides of one pair; its id is derived from what they are made of."""
 
     name: ClassVar[str] = "sides"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = (
         "task",
         "clip_id",
@@ -48,15 +51,29 @@ class Sides(RowStage):
     unit_rows: ClassVar[int] = 4096
 
     seed: int = 42
+    caption_weights: dict[str, float] = field(default_factory=dict)  # of kinds as T2V queries where not 1
+
+    def __post_init__(self) -> None:
+        if unknown := self.caption_weights.keys() - {*CAPTION_KINDS}:
+            known = ", ".join(CAPTION_KINDS)
+            raise UsageError(f"recipe: sides.caption_weights names kinds {sorted(unknown)}; there are {known}")
+        weights = self.all_caption_weights.values()
+        if not all(0 <= weight < inf for weight in weights) or not any(weights):
+            raise UsageError("recipe: every weight of sides.caption_weights is a number from 0 up, and not all are 0")
+
+    @property
+    def all_caption_weights(self) -> dict[str, float]:
+        """The weight of every kind of caption; a kind of weight 2 is drawn twice as often as one of weight 1."""
+        return {kind: float(self.caption_weights.get(kind, 1)) for kind in CAPTION_KINDS}
 
     def open(self, workspace: Workspace) -> Work:
         """The function that writes the pairs of some rows; it needs nothing of the lake."""
-        return each(lambda row: [pair_row(row, self.seed)])
+        return each(lambda row: [pair_row(self, row)])
 
 
-def pair_row(row: Row, seed: int) -> Row:
+def pair_row(settings: Sides, row: Row) -> Row:
     """One pair from what was drawn and the columns of its clip."""
-    parts = sides(row, seed)
+    parts = sides(settings, row)
     query_id = content_id(parts["query_text"], parts["query_image"], parts["query_video"])
     target_id = content_id(parts["target_text"], parts["target_image"], parts["target_video"])
     text = "\n".join([row["task"], row["clip_id"], query_id, target_id])
@@ -66,17 +83,19 @@ def pair_row(row: Row, seed: int) -> Row:
     return {"key": pair_id, "parent": row["key"], **ids, **parts, **size, "negatives": [], "negative_cosines": []}
 
 
-def sides(row: Row, seed: int) -> dict[str, str | None]:
+def sides(settings: Sides, row: Row) -> dict[str, str | None]:
     """The parts of both sides of one pair: texts, and paths of media.
 
-    One caption of a clip is drawn for T2V; T2T takes two of those left over.
+    One caption of a clip is drawn for T2V, by the weights of the kinds; T2T takes two of those left over, all alike.
     """
-    random = Random(f"{seed} {row['clip_id']}")
-    for_video, one, other, *_ = random.sample(row["captions"], k=5)
+    random = Random(f"{settings.seed} {row['clip_id']}")
+    captions = dict(zip(CAPTION_KINDS, row["captions"], strict=True))
+    for_video = draw_kind(random, settings.all_caption_weights)
+    one, other, *_ = (captions[kind] for kind in random.sample(CAPTION_KINDS, k=5) if kind != for_video)
     query: dict[str, Row] = {
         "T2T": {"query_text": one, "target_text": other},
         "T2I": {"query_text": random.choice(row["frame_captions"]), "target_image": row["frame_path"]},
-        "T2V": {"query_text": for_video},
+        "T2V": {"query_text": captions[for_video]},
         "TI2V": {"query_text": row["image_query"], "query_image": row["frame_path"]},
         "TV2V": {"query_text": row["video_query"], "query_video": row["subclip_path"]},
         "I2V": {"query_image": row["frame_path"]},
@@ -85,6 +104,16 @@ def sides(row: Row, seed: int) -> dict[str, str | None]:
     task = row["task"]
     target = {"target_video": row["clip_path"]} if task.endswith("2V") else {}
     return {**dict.fromkeys(PART_COLUMNS), **query[task], **target}
+
+
+def draw_kind(random: Random, weights: Mapping[str, float]) -> str:
+    """A kind of caption, each with a chance in proportion to its weight; one of weight 0 is never drawn.
+
+    Every kind waits for an exponential time, the shorter the higher its weight, and the first one wins. So a weight
+    that rises only wins clips over from other kinds: all other pairs stay what they were, in the shards they are in.
+    """
+    waits = {kind: random.expovariate(1.0) for kind in CAPTION_KINDS}
+    return min((kind for kind in CAPTION_KINDS if weights[kind]), key=lambda kind: waits[kind] / weights[kind])
 
 
 def content_id(*parts: str | None) -> str:

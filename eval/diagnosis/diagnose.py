@@ -9,7 +9,7 @@ All rules that find one are applied at once, so their order does not matter:
 - a number goes that share of the way to its bound; a switch is turned on.
 
 What is expected of it is a guess by a stated rule, for a later measurement to be held against: GUESS of the shortfall
-times the growth that came of it.
+times the growth that came of it. Guesses for one ability are each for a change by itself, and do not add up.
 """
 
 from __future__ import annotations
@@ -135,25 +135,24 @@ def diagnose(evidence: Evidence, settings: Settings, max_change: float = 0.25) -
     `settings` has every setting and switch that the rules of the evidence name.
     """
     fired = [rule for rule in evidence.rules if evidence.fires(rule)]
-    usable = [rule for rule in fired if rule.setting and all(settings[name] for name in rule.requires)]
-    growth = {rule.name: min(max_change, evidence.shortfall[rule.looks_at].mean / evidence.mean) for rule in usable}
-    after = {name: _changed(name, settings[name], usable, growth) for name in {rule.setting for rule in usable}}
-    changes = [_change(rule, settings[rule.setting], after[rule.setting], evidence) for rule in usable]
-    told = tuple(change for change in changes if change.before != change.after)
-    spent = {change.rule for change in changes if change.before == change.after}
-    advice = [_advice(rule, rule in usable) for rule in fired if rule.name in spent or rule not in usable]
+    usable = [rule for rule in fired if all(settings[name] for name in rule.requires)]
+    growth = {rule: min(max_change, evidence.shortfall[rule.looks_at].mean / evidence.mean) for rule in usable}
+    after = {name: _changed(name, settings[name], growth) for name in {rule.setting for rule in usable}}
+    changes = {rule: _change(rule, settings[rule.setting], after[rule.setting], evidence) for rule in usable}
+    told = {rule: change for rule, change in changes.items() if change.before != change.after}
+    advice = [_advice(rule, rule in usable) for rule in fired if rule not in told]
     return Diagnosis(
         measured=tuple(_measured(evidence, name) for name in evidence.reached),
-        changes=told,
+        changes=tuple(told.values()),
         advice=tuple(advice for advice in advice if advice.needs),
         notes=tuple(_notes(evidence, bool(fired))),
-        settings={change.setting: after[change.setting] for change in told},
+        settings={rule.setting: after[rule.setting] for rule in told},
     )
 
 
-def _changed(name: str, value: Setting, rules: Sequence[Rule], growth: Mapping[str, float]) -> Setting:
-    """One setting after all rules that change it; of two that wish for the same, the greater wish counts."""
-    wishes = [(rule, growth[rule.name]) for rule in rules if rule.setting == name]
+def _changed(name: str, value: Setting, growth: Mapping[Rule, float]) -> Setting:
+    """One setting after all rules that change it; of those that wish for the same, the greatest wish counts."""
+    wishes = [(rule, wish) for rule, wish in growth.items() if rule.setting == name]
     if isinstance(value, dict):
         by_entry: dict[str, float] = {}
         for rule, wish in wishes:
@@ -169,7 +168,8 @@ def _change(rule: Rule, before: Setting, after: Setting, evidence: Evidence) -> 
     growth: float | None = None
     if isinstance(before, dict) and isinstance(after, dict):
         before, after = ({entry: table[entry] for entry in rule.raises} for table in (before, after))
-        growth = sum(after.values()) / sum(before.values()) - 1
+        whole = sum(before.values())
+        growth = sum(after.values()) / whole - 1 if whole else 0.0  # what is turned off stays so
     elif not isinstance(before, dict | bool) and not isinstance(after, dict | bool):
         growth = after / before - 1
     is_quota = isinstance(before, dict) and growth is not None
@@ -178,7 +178,7 @@ def _change(rule: Rule, before: Setting, after: Setting, evidence: Evidence) -> 
 
 
 def _advice(rule: Rule, usable: bool) -> Advice:
-    stays = f"more than {rule.setting}, which is at its bound or which another rule wants to go the other way"
+    stays = f"more than {rule.setting}, which is at its bound or at 0, or which another rule wants to go the other way"
     needs = rule.needs if not usable else "" if rule.setting == NEGATIVES else stays
     return Advice(rule.name, rule.looks_at, needs, rule.why)
 

@@ -33,6 +33,8 @@ V2V = 100
 spatial = 0.2
 temporal = 0.7
 other = 0.1
+[sides]
+caption_weights = { partial = 2 }
 """
 
 
@@ -52,17 +54,19 @@ def test_the_changed_recipe_is_the_recipe_but_for_the_changes(tmp_path: Path) ->
     recipe.write_text(RECIPE)
     told = uvr(write(tmp_path / "uvrb.json", S=0.4, CMP=0.4, PR=0.4), "--recipe", str(recipe), "--out", str(out))
     assert told.splitlines()[-1] == str(out)
-    assert "short captions (PR is weak) needs a setting" in told
     before, after = read_recipe(str(recipe)), read_recipe(str(out))
-    assert after.captions.shares == Shares(spatial=0.233, temporal=0.667, other=0.1)
+    assert after.captions.shares == Shares(spatial=0.234, temporal=0.67, other=0.096)  # 2/9 more of 0.2
+    kinds = {"summary": 0.9, "detailed": 0.9, "abstract": 0.9, "keywords": 1.1, "partial": 2.2}  # 2/9 more of 3 in 6
+    assert after.sides.all_caption_weights == kinds
     weights = after.pairs.all_weights
-    assert (weights["TI2V"] > 89, weights["V2V"] < 100) == (True, True)
+    assert (weights["T2V"] > 879, weights["TI2V"] > 89, weights["V2V"] < 100) == (True, True, True)
     assert sum(weights.values()) == sum(before.pairs.all_weights.values()) == 1549 - 36 + 100
-    same = replace(after, captions=before.captions, pairs=replace(after.pairs, weights=before.pairs.weights))
+    same = replace(after, captions=before.captions, pairs=before.pairs, sides=before.sides)
     assert same == before
     text = out.read_text()
-    assert set(tomllib.loads(text)) == {"preset", "pairs", "captions"}
+    assert set(tomllib.loads(text)) == {"preset", "pairs", "captions", "sides"}
     assert "# spatial profile: S is " in text
+    assert "# short captions: PR is " in text
 
 
 def test_without_weakness_the_recipe_stays(tmp_path: Path) -> None:

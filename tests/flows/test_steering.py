@@ -6,13 +6,15 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from made_scores import hits, report, sure
+from reached_scores import document, made_scores
 from toy_release import toy_pairs, write_release
 
 from eval.diagnosis.steering import last_steering
@@ -23,7 +25,7 @@ from flows.steering import steered, write_diagnosis
 from infra.errors import UsageError
 from infra.sample_world.write import write_world
 from infra.store import Store
-from shards.manifest import Manifest, load_manifest, verify
+from shards.manifest import Manifest, load_manifest, published, verify
 from shards.records import TASKS, UVRD_THOUSANDS
 
 ON = ("diagnosis.apply=true",)
@@ -161,12 +163,17 @@ class World:
         self.listing = write_world(str(folder / "videos"), 6, seed=3)
         self.environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect")}
 
-    def run(self, lake: Path, *overrides: str) -> tuple[Manifest, str]:
-        """The release, and what was said to whoever watched."""
-        sets = [part for text in (*SETTINGS, *overrides) for part in ("--set", text)]
-        command = [sys.executable, "-m", "flows.cli", "run", "--videos", self.listing, "--lake", str(lake), *sets]
+    def uvr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command that succeeds."""
+        command = [sys.executable, "-m", "flows.cli", *arguments]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def run(self, lake: Path, *overrides: str, recipe: Sequence[str] = ()) -> tuple[Manifest, str]:
+        """The release, and what was said to whoever watched."""
+        sets = [part for text in (*SETTINGS, *overrides) for part in ("--set", text)]
+        done = self.uvr("run", "--videos", self.listing, "--lake", str(lake), *recipe, *sets)
         return verify(done.stdout.splitlines()[-1]), done.stderr
 
 
@@ -178,10 +185,30 @@ def made(lake: Path) -> dict[str, set[str]]:
     return found
 
 
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def ran(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake in which a run by the recipe as it stands has ended."""
+    lake = tmp_path_factory.mktemp("ran") / "lake"
+    world.run(lake)
+    return lake
+
+
+def copied(ran: Path, lake: Path) -> Manifest:
+    """The first release of a lake that is a copy."""
+    shutil.copytree(ran, lake)
+    [release_id] = published(Store(str(lake)))
+    return load_manifest(f"{lake}/releases/{release_id}/manifest.json")
+
+
 @pytest.mark.slow
-def test_a_diagnosis_steers_the_next_run_which_redoes_only_pairs(tmp_path: Path) -> None:
-    world, lake = World(tmp_path), tmp_path / "lake"
-    first, _ = world.run(lake)
+def test_a_diagnosis_steers_the_next_run_which_redoes_only_pairs(world: World, ran: Path, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    first = copied(ran, lake)
     write_diagnosis(Store(str(lake)), first, weak_at("V2V"), read_recipe(None, [*ON, "diagnosis.max_change=1.0"]))
     shutil.copytree(lake, tmp_path / "copy")
     second, told = world.run(lake, *ON)
@@ -200,3 +227,26 @@ def test_a_diagnosis_steers_the_next_run_which_redoes_only_pairs(tmp_path: Path)
     assert world.run(lake)[0] == first  # turned off, nothing is left of it
     assert world.run(tmp_path / "copy", *ON)[0].release_id == second.release_id
     assert Counter(second.facts["quotas"])["T2V"] <= first.facts["quotas"]["T2V"]
+
+
+def query_kinds(release: Manifest) -> dict[str, str]:
+    """Of every clip the kind of caption that its text to video query is."""
+    rows = pq.read_table(Path(release.folder, "index.parquet"), filters=[("task", "=", "T2V")]).to_pylist()
+    return {row["clip_id"]: next(k for k, text in row["captions"].items() if text == row["query_text"]) for row in rows}
+
+
+@pytest.mark.slow
+def test_a_run_by_a_diagnosed_recipe_changes_only_queries_that_go_to_the_kinds_it_raises(
+    world: World, ran: Path, tmp_path: Path
+) -> None:
+    lake, report, recipe = tmp_path / "lake", tmp_path / "uvrb.json", tmp_path / "next.toml"
+    first = copied(ran, lake)
+    report.write_text(json.dumps(document(made_scores({"PR": 0.1}, near=0.8))))
+    world.uvr("diagnose", str(report), "--out", str(recipe))
+    second, _ = world.run(lake, recipe=("--recipe", str(recipe)))
+    weights = read_recipe(str(recipe)).sides.caption_weights
+    assert second.facts["recipe"]["sides"]["caption_weights"] == weights != {}
+    assert {name for name, folders in made(lake).items() if len(folders) > 1} == {"sides", "layout", "pack"}
+    before, after = query_kinds(first), query_kinds(second)
+    assert before.keys() == after.keys()
+    assert {after[clip] for clip in before if after[clip] != before[clip]} <= {"keywords", "partial"}
