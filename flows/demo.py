@@ -9,7 +9,7 @@ from eval.report import SCORES_REPORT
 from eval.sample_uvrb.analogue import Dial
 from eval.sample_uvrb.write import write_benchmark
 from flows.benchmark_sample import DIFFICULTY, QUERIES, SEED
-from flows.evaluation import evaluate_uvrb
+from flows.evaluation import PAGE, Asked, evaluate_uvrb
 from flows.printing import print_release
 from flows.synthesize_pairs import synthesize_pairs
 from flows.tiny_captioner import make_captioner
@@ -41,7 +41,7 @@ def run_demo(folder: Path, videos: int, overrides: Sequence[str]) -> None:
     print("4/4 rendering a little UVRB, sixteen datasets of which all is known, and asking the model", flush=True)
     data, asked = folder / "uvrb", folder / "abilities"
     write_benchmark(str(data), Dial(QUERIES, DIFFICULTY, SEED), workers=2)
-    *_, abilities = evaluate_uvrb(str(folder / "model"), str(data), str(asked), cache=str(asked / "vectors"))
+    evaluate_uvrb(Asked(str(folder / "model"), str(data), str(asked), cache=str(asked / "vectors")))
     preview, _ = write_preview(load_manifest(manifest), samples=4)
     print("look at")
     print(f"  preview  {preview}")
@@ -49,7 +49,7 @@ def run_demo(folder: Path, videos: int, overrides: Sequence[str]) -> None:
     print(f"  curves   {folder / 'model' / 'curves.png'}")
     print(f"  scores   {scores}")
     print(f"  verdict  {verdict}")
-    print(f"  uvrb     {abilities}")
+    print(f"  uvrb     {asked / PAGE}")
     print(f"  any id   uvr explain ID --lake {folder / 'lake'}")
 
 

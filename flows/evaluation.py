@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Optional
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from train.gve import Gve
     from train.ranks import Ranks
 
+PAGE: Final = "uvrb.html"
 VECTORS: Final = "~/.cache/uvr/vectors"
 PATIENCE_S: Final = 24 * 3600.0  # how late a process may be: one may have all the long videos
 
@@ -59,16 +61,24 @@ def evaluate(
     cache: Annotated[
         str, typer.Option(help="Of UVRB: folder or URL where vectors are kept, seen by all processes.")
     ] = VECTORS,
+    workers: Annotated[int, typer.Option(help="Of UVRB: Ray workers that embed together; 0: this process.", min=0)] = 0,
+    ray_address: Annotated[str, typer.Option(help="Of UVRB: the workers' Ray cluster.")] = "local",
 ) -> None:
-    """Score a model on UVRB or on the sources a release holds out; UVRB in all processes that torchrun started."""
+    """Score a model on a release's held-out sources or on UVRB: here, in torchrun's processes, or in Ray workers."""
     if is_uvrb(data):
-        written = evaluate_uvrb(model, data, out, datasets, frames, tokens, against, beside or [], labels or [], cache)
-        for path in written[:-1]:
-            print(Path(path).read_text())
-        for path in written[-1:]:
-            print(path)
+        asked = Asked(
+            model, data, out, split_names(datasets), frames, tokens, against, beside or (), labels or (), cache
+        )
+        if workers:
+            from train.ray_group import run_group
+
+            run_group(evaluate_uvrb, asked, out, workers, ray_address, PATIENCE_S)
+        else:
+            evaluate_uvrb(asked)
+        if int(os.environ.get("RANK", "0")) == 0:
+            _print_reports(asked)
         return
-    if datasets or frames or tokens or against or beside or labels:
+    if datasets or frames or tokens or against or beside or labels or workers:
         raise UsageError(f"only --split is for releases, and {data} holds no dataset of UVRB")
     from eval.heldout import evaluate_heldout
     from eval.report import write_report
@@ -95,22 +105,26 @@ def is_uvrb(data: str) -> bool:
     return any((place / "jsonl").is_dir() for place in places) or any(place.is_file() for place in archives)
 
 
-def evaluate_uvrb(
-    model: str,
-    data: str,
-    out: str,
-    datasets: str | None = None,
-    frames: int | None = None,
-    tokens: int | None = None,
-    against: str | None = None,
-    beside: Sequence[str] = (),
-    labels: Sequence[str] = (),
-    cache: str = VECTORS,
-) -> list[str]:
+@dataclass(frozen=True)
+class Asked:
+    """What is to be scored on UVRB, how, and where to: the options of the command."""
+
+    model: str
+    data: str
+    out: str
+    datasets: Sequence[str] | None = None  # None: all that are there
+    frames: int | None = None
+    tokens: int | None = None
+    against: str | None = None
+    beside: Sequence[str] = ()
+    labels: Sequence[str] = ()
+    cache: str = VECTORS
+
+
+def evaluate_uvrb(asked: Asked) -> None:
     """Embed in every process, then score and report in the first.
 
-    Returns what the first wrote to be read: Markdown, and last the page; nothing in the others. What could fail is
-    looked at before anything is embedded: the other reports, and the data.
+    What could fail is looked at before anything is embedded: the other reports, and the data.
     """
     from eval.uvrb.classification import classify, read_label_set
     from eval.uvrb.embedding import embed_missing
@@ -121,26 +135,25 @@ def evaluate_uvrb(
     from infra.progress import Progress
     from train.ranks import Ranks
 
-    rival = read_report(against) if against else None
-    others = [read_report(path) for path in beside]
-    label_sets = [read_label_set(path) for path in labels]
-    benchmarks = read_benchmark(data, split_names(datasets))
+    rival = read_report(asked.against) if asked.against else None
+    others = [read_report(path) for path in asked.beside]
+    label_sets = [read_label_set(path) for path in asked.labels]
+    benchmarks = read_benchmark(asked.data, asked.datasets)
     ranks = Ranks.from_environment(PATIENCE_S)
-    gve, scored = load_model(model, frames, tokens, ranks)
-    kept = cache if "://" in cache else str(Path(cache).expanduser())
+    gve, scored = load_model(asked.model, asked.frames, asked.tokens, ranks)
+    kept = asked.cache if "://" in asked.cache else str(Path(asked.cache).expanduser())
     vectors = VectorCache(kept, scored.model_id, gve.dim, _tell)
     with Progress() as progress:
         share = (ranks.rank, ranks.size)
         keys = embed_missing(benchmarks, gve, vectors, share, ranks.share, None if ranks.rank else progress)
-    written: list[str] = []
     if ranks.rank == 0:
         report = score(benchmarks, keys, vectors, scored)
         classified = {known.name: classify(known.videos(), known.true, known.labels, gve) for known in label_sets}
-        page = _write_page(report, others, benchmarks, keys, vectors, classified, out)
-        words = [write_classifications(classified, out)] if classified else []
-        written += [*_write(report, rival, out), *words, page]
+        _write(report, rival, asked.out)
+        if classified:
+            write_classifications(classified, asked.out)
+        _write_page(report, others, benchmarks, keys, vectors, classified, asked.out)
     ranks.close()
-    return written
 
 
 def load_model(folder: str, frames: int | None, tokens: int | None, ranks: Ranks) -> tuple[Gve, Scored]:
@@ -167,13 +180,24 @@ def model_id(folder: str, gve: Gve, dtype: str) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _write(report: UVRBReport, rival: UVRBReport | None, out: str) -> list[str]:
-    """The report, and how it compares; returns the paths of what is written in words."""
+def _write(report: UVRBReport, rival: UVRBReport | None, out: str) -> None:
+    """The report, and how it compares."""
     from eval.uvrb.compare import compare
     from eval.uvrb.files import write_comparison, write_report
 
-    _, words, _ = write_report(report, out)
-    return [words, write_comparison(compare(report, rival), out)] if rival else [words]
+    write_report(report, out)
+    if rival:
+        write_comparison(compare(report, rival), out)
+
+
+def _print_reports(asked: Asked) -> None:
+    """What was written in words, and where the page is."""
+    from eval.uvrb.files import COMPARISON_MARKDOWN, LABELS_MARKDOWN, REPORT_MARKDOWN
+
+    words = {REPORT_MARKDOWN: True, COMPARISON_MARKDOWN: bool(asked.against), LABELS_MARKDOWN: bool(asked.labels)}
+    for name in (name for name, is_there in words.items() if is_there):
+        print(Path(asked.out, name).read_text())
+    print(Path(asked.out, PAGE))
 
 
 def _write_page(
@@ -184,8 +208,8 @@ def _write_page(
     vectors: VectorCache,
     classified: Mapping[str, Classification],
     out: str,
-) -> str:
-    """The page of an evaluation; returns its path."""
+) -> None:
+    """The page of an evaluation."""
     from eval.uvrb.page.page import write_page
     from eval.uvrb.page.space import draw_vectors
 
@@ -193,7 +217,7 @@ def _write_page(
         benchmark.dataset.name: draw_vectors(vectors.read(own.queries), vectors.read(own.corpus), report.seed)
         for benchmark, own in zip(benchmarks, keys, strict=True)
     }
-    return write_page(report, f"{out}/uvrb.html", benchmarks, others, samples, classified)
+    write_page(report, f"{out}/{PAGE}", benchmarks, others, samples, classified)
 
 
 def _tell(line: str) -> None:

@@ -1,4 +1,4 @@
-"""`uvr eval` on data laid out as UVRB: what it writes, what it tells apart, how it runs under torchrun."""
+"""`uvr eval` on data laid out as UVRB: what it writes, what it tells apart, how it runs under torchrun and Ray."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
 
 
 def uvr(
-    data: Path, model: Path, out: Path, cache: Path, *more: str, ranks: int = 1
+    data: Path, model: Path, out: Path, cache: Path, *more: str, ranks: int = 1, cwd: Path | None = None
 ) -> "subprocess.CompletedProcess[str]":
     launcher = [sys.executable]
     if ranks > 1:
@@ -40,6 +40,7 @@ def uvr(
         capture_output=True,
         text=True,
         check=False,
+        cwd=cwd,
     )
 
 
@@ -54,6 +55,15 @@ def test_it_writes_every_report(places: tuple[Path, Path, Path]) -> None:
 def test_torchrun_gives_the_same_bytes(places: tuple[Path, Path, Path], tmp_path: Path) -> None:
     data, model, out = places
     done = uvr(data, model, tmp_path / "out", tmp_path / "cache", ranks=2)
+    assert done.returncode == 0, done.stderr
+    assert small_uvrb.digest_of(tmp_path / "out") == small_uvrb.digest_of(out)
+
+
+@pytest.mark.slow
+def test_ray_workers_give_the_same_bytes(places: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    data, model, out = places
+    there = Path(data.name)  # a relative path means the same to workers
+    done = uvr(there, model, tmp_path / "out", tmp_path / "cache", "--workers", "2", cwd=data.parent)
     assert done.returncode == 0, done.stderr
     assert small_uvrb.digest_of(tmp_path / "out") == small_uvrb.digest_of(out)
 
