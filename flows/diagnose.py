@@ -87,7 +87,6 @@ def changed_recipe(path: str | None, found: Diagnosis, of: str) -> str:
 
     read_recipe(path, [f"{name}={to_toml(value)}" for name, value in found.settings.items()])
     document = tomlkit.document() if path is None else tomlkit.parse(Path(path).read_text())
-    comments = _comments(found)
     for name, value in sorted(found.settings.items()):
         *sections, key = name.split(".")
         table: Any = document
@@ -97,9 +96,8 @@ def changed_recipe(path: str | None, found: Diagnosis, of: str) -> str:
             table[key].update(value)
         else:
             table[key] = _item(value)
-        table[key].comment(comments[name])
-    heading = f"# Changed by the diagnosis of {of}." if found.changes else f"# No change by the diagnosis of {of}."
-    return f"{heading}\n\n{tomlkit.dumps(document).strip()}\n"
+    heading = [f"{'Changed' if found.changes else 'No change'} by the diagnosis of {of}.", *_reasons(found)]
+    return "".join(f"# {line}\n" for line in heading) + f"\n{tomlkit.dumps(document).strip()}\n"
 
 
 def to_toml(value: Setting) -> str:
@@ -117,18 +115,16 @@ def _item(value: Setting) -> Any:
     return table
 
 
-def _comments(found: Diagnosis) -> dict[str, str]:
-    """Beside every changed setting: which shortfall changed it, and why that may help."""
+def _reasons(found: Diagnosis) -> list[str]:
+    """For every change, which shortfall it comes of and why it may help."""
     shortfalls = {row.name: row.shortfall for row in found.measured}
-    comments: dict[str, str] = {}
+    reasons = []
     for change in found.changes:
         gap = shortfalls[change.looks_at]
-        line = (
-            f"{change.rule}: {change.looks_at} is {100 * gap.mean:.1f} points short "
-            f"(95% {100 * gap.low:.1f} to {100 * gap.high:.1f}); {change.why}."
-        )
-        comments[change.setting] = " ".join(filter(None, (comments.get(change.setting), line)))
-    return comments
+        short = f"{change.looks_at} is {100 * gap.mean:.1f} points short"
+        interval = f"95% {100 * gap.low:.1f} to {100 * gap.high:.1f}"
+        reasons.append(f"{change.setting}, {change.rule}: {short} ({interval}); {change.why}.")
+    return reasons
 
 
 def _write(path: str, text: str) -> None:

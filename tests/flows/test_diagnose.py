@@ -65,8 +65,8 @@ def test_the_changed_recipe_is_the_recipe_but_for_the_changes(tmp_path: Path) ->
     assert same == before
     text = out.read_text()
     assert set(tomllib.loads(text)) == {"preset", "pairs", "captions", "sides"}
-    assert "# spatial profile: S is " in text
-    assert "# short captions: PR is " in text
+    assert "# captions.shares, spatial profile: S is " in text
+    assert "# sides.caption_weights, short captions: PR is " in text
 
 
 def test_without_weakness_the_recipe_stays(tmp_path: Path) -> None:
