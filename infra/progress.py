@@ -49,7 +49,7 @@ class Progress:
         self.bars = Bars(
             TextColumn("{task.description:>12}"), *columns, TextColumn("{task.fields[note]}"), console=self.console
         )
-        self.last_line = 0.0
+        self.last_line = time.monotonic()  # nothing is known of the time left before that
 
     def __enter__(self) -> Progress:
         if self.live:
