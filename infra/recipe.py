@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
@@ -66,13 +66,33 @@ def overlay(base: Mapping[str, Any], table: dict[str, Any]) -> dict[str, Any]:
 
 
 def build(kind: type[T], table: dict[str, Any]) -> T:
-    """The settings dataclass `kind` filled from `table`; raises UsageError."""
+    """The settings dataclass `kind` filled from `table`; raises UsageError.
+
+    What a section of `table` is silent about stays what the section is by default in `kind`, which need not be
+    what its own dataclass has as defaults.
+    """
     _check_names(kind, table, "")
     try:
-        return TypeAdapter(kind).validate_python(table)
+        return TypeAdapter(kind).validate_python(_laid_over(_defaults(kind), table))
     except ValidationError as error:
         found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UsageError(f"recipe: {found}") from error
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    made = {field.name: field.default_factory() for field in fields(kind) if field.default_factory is not MISSING}
+    return made | {field.name: field.default for field in fields(kind) if field.default is not MISSING}
+
+
+def _laid_over(defaults: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """`table` with what each of its sections is silent about, from the dataclass that the section is by default."""
+    full = dict(table)
+    for name, value in table.items():
+        section = defaults.get(name)
+        if is_dataclass(section) and isinstance(value, Mapping):
+            own = {field.name: getattr(section, field.name) for field in fields(section)}
+            full[name] = own | _laid_over(own, value)
+    return full
 
 
 def _check_names(kind: type, table: dict[str, Any], where: str) -> None:

@@ -22,6 +22,11 @@ class Outer(Settings):
     seed: int = 1
 
 
+@dataclass(frozen=True)
+class Whole(Settings):
+    outer: Outer = Outer(Inner(rate=5.0, name="b"), seed=7)
+
+
 def test_file_and_overrides_fill_the_settings(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text("seed = 3\n[inner]\nrate = 2\nsizes = [4, 5]\n")
@@ -29,6 +34,11 @@ def test_file_and_overrides_fill_the_settings(tmp_path: Path) -> None:
         Inner(2.0, "plain words", (4, 5)), 9
     )
     assert load_recipe(Outer) == Outer()
+
+
+def test_a_silent_section_stays_what_it_is_there_not_what_its_class_is() -> None:
+    assert load_recipe(Whole, None, ["outer.inner.name=c"]) == Whole(Outer(Inner(5.0, "c"), 7))
+    assert load_recipe(Whole, None, ["outer.seed=8"]) == Whole(Outer(Inner(5.0, "b"), 8))
 
 
 @pytest.mark.parametrize(
