@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from filters.clusters import Rows
-from filters.groups import LABELS, codes, duplicate_groups
-from filters.mining import NOBODY, SCALE, Codes, Minable, Mined, Positives, Scores, Steps, mine, to_steps
 from infra.errors import UsageError
 from infra.stage import Drop, Row, TableStage
+from shards.clusters import Rows
+from shards.groups import LABELS
+from shards.mining import NOBODY, SCALE, Codes, Known, Minable, Mined, Scores, Steps, mine, score_limits, to_steps
 from shards.vectors import unpack_chunks
 
 NOTHING_UNDER_LIMIT: Final = "nothing_under_limit"  # all that is admissible is over the limit, or nothing is
@@ -35,7 +35,7 @@ class Negatives(TableStage):
 
     False negatives are guarded against by what is known and by what the prober says:
 
-    - never a clip of the same source video, nor a duplicate (`filters.groups`) of the target or of a clip that
+    - never a clip of the same source video, nor a duplicate (`shards.groups`) of the target or of a clip that
       any other pair with the same query, of whatever task, is about;
     - its cosine with the query is at most `max_share` of the positive's. This is TopK-PercPos of NV-Retriever
       (Moreira et al. 2024, arXiv 2407.15831), with the 95% that it was released with. A share goes with the scale of a
@@ -111,24 +111,16 @@ class Negatives(TableStage):
         return found
 
 
-def score_limits(positives: Scores, max_share: float) -> Scores:
-    """The highest score of a negative beside positives of these scores; -inf where they are not above zero."""
-    limits = np.floor(positives.astype(np.float64) * max_share)
-    return np.where(positives > 0, limits, -np.inf).astype(np.float32)
-
-
 def by_task_and_split(rows: pa.Table) -> Iterator[tuple[Rows, Minable]]:
     """The pairs that ask for negatives, as places in `rows` and as what is mined, task by task and split by split."""
-    videos, queries = codes(rows["video_id"]), codes(rows["query_id"])
-    groups = duplicate_groups(rows["clip_id"], [rows[name] for name in LABELS])
-    positives = Positives.of(queries, groups)  # of all tasks and splits: a text may be the query of several
+    known = Known.of(rows)
     places = pc.binary_join_element_wise(rows["split"], rows["task"], " ")
     asks = pc.is_valid(rows["query_vector"])
     for place in sorted(places.filter(asks).unique().to_pylist()):
         mask = pc.and_(asks, pc.equal(places, place))
         members = np.flatnonzero(mask.to_numpy(zero_copy_only=False))
         query, target = (_steps(rows[name].filter(mask)) for name in ("query_vector", "clip_vector"))
-        yield members, Minable(query, target, videos[members], queries[members], groups[members], positives)
+        yield members, known.minable(members, query, target)
 
 
 def _steps(column: pa.ChunkedArray) -> Steps:

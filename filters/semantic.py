@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from filters.clusters import CLUSTER_ROWS, Rows, overlapping_clusters
 from infra.stage import Drop, Row, TableStage
+from shards.clusters import CLUSTER_ROWS, Rows, overlapping_clusters
 from shards.vectors import to_unit, unpack_chunks, with_vectors
 
 BLOCK: Final = 2048  # rows of a cluster compared at once

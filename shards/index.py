@@ -77,6 +77,8 @@ COLUMNS: Final = (
     Column("position", "BIGINT", "Place of the sample in its shard, from 0"),
     Column("video_id", "VARCHAR", "Id of the source video, a hash of its bytes"),
     Column("clip_id", "VARCHAR", "Id of the clip, a hash of video and span"),
+    Column("near_duplicate_of", "VARCHAR", "Id of a clip that this one shows again, if it was not left out for it"),
+    Column("same_text_as", "VARCHAR", "Id of a clip whose captions say the same, if there is one"),
     Column("source", "VARCHAR", "File name of the source video", sql=_FILE_NAME),
     Column("license", "VARCHAR", "Licence of the source video, where whoever listed it named one"),
     Column("start_s", "DOUBLE", "Where the clip starts in the source video, in seconds"),

@@ -25,6 +25,8 @@ class Order:
     Shards follow each other in an order by seed and epoch; this run of pairs is cut into `parts` equal ones (the
     few that remain are left out in this epoch), one for every reader: nodes times workers. A reader opens no shard
     that is not in its part. Its pairs are shuffled `window` at a time, so that it needs few shards at once.
+
+    Where the parts need not be `even`, nothing is left out: the first of them have one pair more.
     """
 
     shards: tuple[Shard, ...]
@@ -33,10 +35,11 @@ class Order:
     window: int
     part: int = 0
     parts: int = 1
+    even: bool = True
 
     def __len__(self) -> int:
         """Pairs of this reader."""
-        return sum(shard.samples for shard in self.shards) // self.parts
+        return self._start(self.part + 1) - self._start(self.part)
 
     def places(self, start: int = 0) -> Iterator[Place]:
         """Where the pairs lie, the first `start` of them left out."""
@@ -49,10 +52,15 @@ class Order:
         first = number * self.window
         size = max(0, min(self.window, len(self) - first))
         rng = np.random.default_rng([self.seed, self.epoch, self.part, number])
-        in_run = self.part * len(self) + first + rng.permutation(size)
+        in_run = self._start(self.part) + first + rng.permutation(size)
         shards, starts = self._run
         of = np.searchsorted(starts, in_run, side="right") - 1
         return [(shards[i], position) for i, position in zip(of.tolist(), (in_run - starts[of]).tolist(), strict=True)]
+
+    def _start(self, part: int) -> int:
+        """Where in the run a part begins."""
+        pairs, more = divmod(sum(shard.samples for shard in self.shards), self.parts)
+        return part * pairs + (0 if self.even else min(part, more))
 
     @cached_property
     def _run(self) -> tuple[list[Shard], NDArray[np.int64]]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from shards.files import Shard
 from shards.index import read_index
@@ -25,14 +26,24 @@ class PairPlaces:
         if shards:
             self._read(manifest.index(), [shard.name for shard in self._shards])
 
+    @property
+    def ids(self) -> NDArray[np.bytes_]:
+        """The ids [n] of the pairs, ascending."""
+        return self._ids
+
     def find(self, pair_id: str) -> Place | None:
         """Shard and position of a pair; None when it is in none of the shards."""
-        wanted = np.bytes_(pair_id.encode())
-        row = int(np.searchsorted(self._ids, wanted))
-        if row == len(self._ids) or self._ids[row] != wanted:
+        row = self.row(pair_id)
+        if row is None:
             return None
         shard, position = self._at[row].tolist()
         return self._shards[shard], position
+
+    def row(self, pair_id: str) -> int | None:
+        """Where a pair stands among `ids`; None when it is in none of the shards."""
+        wanted = np.bytes_(pair_id.encode())
+        row = int(np.searchsorted(self._ids, wanted))
+        return None if row == len(self._ids) or self._ids[row] != wanted else row
 
     def _read(self, index: str, names: Collection[str]) -> None:
         known = pa.array(names)

@@ -26,6 +26,7 @@ from infra.store import Store
 from infra.tables import connect
 from shards.contact_sheet import NAME as CONTACT_SHEET
 from shards.files import Shard
+from shards.groups import LABELS
 from shards.holdings import Holding
 from shards.index import INDEX, ROW_GROUP, write_index
 from shards.layout import Layout, PlacedShard, next_number, shard_name
@@ -43,7 +44,7 @@ _LEFT = """
 SELECT i.* REPLACE (
     coalesce(renamed.new, i.shard) AS shard,
     row_number() OVER (PARTITION BY i.shard ORDER BY i.position) - 1 AS position
-    {negatives}
+    {told_of_others}
 ) FROM read_parquet($index) AS i LEFT JOIN renamed ON i.shard = renamed.old
 WHERE i.video_id NOT IN (SELECT unnest($removed::VARCHAR[]))
 """
@@ -55,6 +56,13 @@ _GONE = "SELECT pair_id FROM read_parquet($index) WHERE video_id IN (SELECT unne
 _NEGATIVES_LEFT = """,
     list_filter(negatives, lambda name: NOT list_contains($gone, name)) AS negatives,
     [z[2] FOR z IN list_zip(negatives, negative_cosines) IF NOT list_contains($gone, z[1])] AS negative_cosines
+"""
+
+# A clip's label of which clip it duplicates, unless that one is gone.
+_LABEL_LEFT = """,
+    CASE WHEN {label} IN (
+        SELECT clip_id FROM read_parquet($index) WHERE video_id IN (SELECT unnest($removed::VARCHAR[]))
+    ) THEN NULL ELSE {label} END AS {label}
 """
 
 
@@ -187,11 +195,13 @@ def _index_without(
     with connect(lake) as db:
         db.register("renamed", pa.table({"old": [*renamed], "new": [*renamed.values()]}, RENAMED))
         params: dict[str, Any] = {"index": release.index(), "removed": sorted(removed)}
-        has_negatives = "negatives" in db.read_parquet(release.index()).columns
-        if has_negatives:
+        columns = db.read_parquet(release.index()).columns
+        told_of_others = "".join(_LABEL_LEFT.format(label=label) for label in LABELS if label in columns)
+        if "negatives" in columns:
+            told_of_others += _NEGATIVES_LEFT
             gone = db.execute(_GONE, params).fetchall()
             params["gone"] = [name for (name,) in gone]
-        left = db.sql(_LEFT.format(negatives=_NEGATIVES_LEFT if has_negatives else ""), params=params)
+        left = db.sql(_LEFT.format(told_of_others=told_of_others), params=params)
         write_index(left.order("shard, position").to_arrow_reader(ROW_GROUP), folder / INDEX)
 
 

@@ -11,12 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from infra.errors import RowError
 from shards.cache import ShardCache
 from shards.files import Shard
 from shards.manifest import Manifest
+from shards.mining import NOBODY
 from shards.order import Order
 from shards.places import PairPlaces
 from shards.records import HARD_NEGATIVE_TASKS, INSTRUCTIONS, Pair
@@ -25,6 +29,8 @@ from shards.stream import BadSamples, PairStream
 from train.inputs import InputBuilder, Prepared
 from train.pixels import PatchCache
 from train.settings import BatchSettings
+
+PAIRS_AHEAD: Final = 64  # of those that are only embedded, read and prepared before they are asked for
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class PreparedPair:
     target_id: str
     query: Prepared
     target: Prepared
+    named: tuple[str, ...] = ()  # the pairs whose targets are the negatives
     negatives: tuple[PreparedTarget, ...] = ()
     bad_negatives: tuple[RowError, ...] = ()  # of samples that could not be used
 
@@ -76,6 +83,7 @@ class TrainingBatches:
     ) -> None:
         """`rank` of `ranks` takes its part of every batch. Raises ReleaseCorrupt when the index cannot be read."""
         self.settings, self.seed, self.rank, self.ranks = settings, seed, rank, ranks
+        self.manifest = manifest
         self.bad = BadSamples()
         self._shards: dict[str, tuple[Shard, ...]] = {}
         for shard in manifest.shards:
@@ -84,7 +92,8 @@ class TrainingBatches:
         cache = ShardCache(Path(settings.shard_cache).expanduser(), settings.shard_cache_bytes)
         self._samples = Samples(manifest, cache)
         asking = [s for task, shards in self._shards.items() for s in shards if task in HARD_NEGATIVE_TASKS]
-        self._places = PairPlaces(manifest, asking if settings.hard_negatives else [])
+        self.places = PairPlaces(manifest, asking if settings.hard_negatives or settings.mine_negatives else [])
+        self.mined: NDArray[np.int32] | None = None  # for each of `places` that of its negative, or NOBODY
         self._inputs = inputs
         self._cache = PatchCache(settings.cache_bytes)
         self._kept: dict[str, PreparedPair] = {}
@@ -124,6 +133,26 @@ class TrainingBatches:
         order = Order(self._shards[task], self.seed + 1, epoch, number, self.rank, self.ranks)
         yield from islice(PairStream(self._samples, order, lambda pair: pair, self._pool, self.bad), wanted)
 
+    def pairs(self, task: str, inputs: InputBuilder) -> PairStream[PreparedPair]:
+        """This rank's part of all training pairs of a task, ready for a model of these inputs, without negatives.
+
+        Ranks that come first have one pair more where they do not divide evenly.
+        """
+        cache = self._cache if inputs is self._inputs else None  # pixels of other inputs are of other sizes
+        order = Order(self._shards[task], self.seed, 0, self.settings.shuffle_pairs, self.rank, self.ranks, even=False)
+        return PairStream(
+            self._samples, order, lambda pair: _ready(pair, inputs, cache), self._pool, self.bad, PAIRS_AHEAD
+        )
+
+    def use_mined(self, mined: NDArray[np.int32]) -> None:
+        """From the next batch on, negatives are these: for each of `places` that of its negative, or NOBODY.
+
+        What was prepared ahead with others is prepared again, so that batches are those of a run that begins here.
+        """
+        self.mined = mined
+        for batches in self.tasks.values():
+            batches.load_state_dict(batches.state_dict())
+
     def state_dict(self) -> dict[str, Any]:
         """Where this rank stands, after the batch it gave last."""
         return {task: batches.state_dict() for task, batches in self.tasks.items()}
@@ -143,26 +172,42 @@ class TrainingBatches:
 
     def _prepare(self, pair: Pair) -> PreparedPair:
         kept = self._kept.get(pair.pair_id)
-        if kept is None:
-            query = self._inputs.prepare(pair.query, INSTRUCTIONS[pair.task], self._cache)
-            target = self._inputs.prepare(pair.target, "", self._cache)
-            kept = PreparedPair(
-                pair.pair_id, pair.query_id, pair.target_id, query, target, *self._negatives(pair.negatives)
-            )
-            if self._cache.reserve(kept.token_bytes):
-                self._kept[pair.pair_id] = kept
+        names = self._names(pair)
+        if kept is None or kept.named != names:
+            ready = kept or _ready(pair, self._inputs, self._cache)
+            negatives, errors = self._negatives(names)
+            made = replace(ready, named=names, negatives=negatives, bad_negatives=errors)
+            if self._cache.reserve(made.token_bytes - (kept.token_bytes if kept else 0)):
+                self._kept[pair.pair_id] = made
+            elif kept:  # other negatives than those it has found no room
+                self._kept[pair.pair_id] = replace(kept, named=(), negatives=(), bad_negatives=())
+            return made
         return kept
+
+    def _names(self, pair: Pair) -> tuple[str, ...]:
+        """The pairs whose targets are hard negatives of a pair, as far as they are known: mined ones, or its own."""
+        if self.mined is None:
+            return pair.negatives if self.settings.hard_negatives else ()
+        row = self.places.row(pair.pair_id)
+        place = NOBODY if row is None else int(self.mined[row])
+        return () if place == NOBODY else (self.places.ids[place].decode(),)
 
     def _negatives(self, names: Sequence[str]) -> tuple[tuple[PreparedTarget, ...], tuple[RowError, ...]]:
         """The targets of the pairs of these names; a damaged one costs the query a negative and is told."""
         targets, errors = list[PreparedTarget](), list[RowError]()
-        for place in filter(None, map(self._places.find, names)):
+        for place in filter(None, map(self.places.find, names)):
             try:
                 pair = self._samples.read(*place)
                 targets.append(PreparedTarget(pair.target_id, self._inputs.prepare(pair.target, "", self._cache)))
             except RowError as error:
                 errors.append(error)
         return tuple(targets), tuple(errors)
+
+
+def _ready(pair: Pair, inputs: InputBuilder, cache: PatchCache | None) -> PreparedPair:
+    """A pair without negatives; raises RowError as `inputs` does."""
+    query = inputs.prepare(pair.query, INSTRUCTIONS[pair.task], cache)
+    return PreparedPair(pair.pair_id, pair.query_id, pair.target_id, query, inputs.prepare(pair.target, "", cache))
 
 
 class TaskBatches:

@@ -38,6 +38,7 @@ class Checkpoint:
     progress: Progress
     weights: dict[str, Tensor]
     optimizer: dict[str, Any]
+    mined: Tensor | None = None  # int32 [n], the negatives of the epoch under way, as `TrainingBatches.use_mined` takes
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, identity: dict[str, Any], keep: int) -> None:
@@ -54,8 +55,9 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, identity: dict[str, An
         "readers": list(progress.readers),
         "weights": checkpoint.weights,
         "optimizer": checkpoint.optimizer,
+        "mined": checkpoint.mined,
     }
-    with writing(str(folder)), whole_folder(folder / f"step-{progress.step:08d}") as partial:
+    with writing(str(folder)), whole_folder(folder / _name(progress)) as partial:
         _write(state, partial / STATE_FILE)
     for older in _finished(folder)[:-keep]:
         shutil.rmtree(older)
@@ -78,7 +80,7 @@ def last_checkpoint(folder: Path, identity: dict[str, Any]) -> Checkpoint | None
         )
     plan = EpochPlan(**state["plan"]) if state["plan"] else None
     progress = Progress(state["epoch"], state["step"], plan, tuple(state["readers"]))
-    return Checkpoint(progress, state["weights"], state["optimizer"])
+    return Checkpoint(progress, state["weights"], state["optimizer"], state["mined"])
 
 
 def publish_model(gve: Gve, folder: Path) -> None:
@@ -126,6 +128,12 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _name(progress: Progress) -> str:
+    """A name that sorts by time, of its own for each of the up to three checkpoints between two steps."""
+    begun = "-begun" if progress.plan else ""
+    return f"step-{progress.step:08d}-epoch-{progress.epoch:04d}{begun}"
 
 
 def _finished(folder: Path) -> list[Path]:

@@ -166,18 +166,22 @@ class Gve:
             return nullcontext()  # whoever trains may have chosen another type for the products
         return torch.autocast(self.model.device.type, self.model.dtype)
 
-    @torch.inference_mode()
     def embed(self, sides: Sequence[Side], instruction: str = "") -> NDArray[np.float32]:
         """Embeddings of `sides`, float32 [len(sides), dim], L2-normalised.
 
         Raises RowError for a side without content or with media that cannot be decoded.
         """
         parts = [np.empty((0, self.dim), dtype=np.float32)]
-        with evaluating(self.model):
-            for start in range(0, len(sides), EMBED_BATCH):
-                prepared = [self.inputs.prepare(side, instruction) for side in sides[start : start + EMBED_BATCH]]
-                parts.append(self.encode(prepared).cpu().numpy())
+        for start in range(0, len(sides), EMBED_BATCH):
+            prepared = [self.inputs.prepare(side, instruction) for side in sides[start : start + EMBED_BATCH]]
+            parts.append(self.embed_prepared(prepared))
         return np.concatenate(parts)
+
+    @torch.inference_mode()
+    def embed_prepared(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
+        """Embeddings of at least one prepared side as `embed` gives them, float32 [len(prepared), dim]."""
+        with evaluating(self.model):
+            return np.asarray(self.encode(prepared).cpu().numpy(), np.float32)
 
 
 def read_settings(config: Any) -> InputSettings:

@@ -50,6 +50,17 @@ class StepProgress:
             self.told.add(reason)
             self.console.print(f"train: bad samples are left out and counted ({reason}), the first: {bad[reason]}")
 
+    def mining(self, task: str, done: int, pairs: int) -> None:
+        """Of the pairs of `task` among which hard negatives are mined, so many are embedded."""
+        note = f"mining hard negatives of {task}: {done}/{pairs} pairs"
+        self.bars.update(self.task, note=note)
+        if self.watcher:
+            self.watcher.show("train", self.done, self.steps, note)
+        now = time.monotonic()
+        if not self.console.is_terminal and now - self.last_line >= LINE_EVERY_S:
+            self.last_line = now
+            self.console.print(f"train: {note}")
+
     def advance(self, entry: dict[str, Any]) -> None:
         """One more step is done; `entry` is its line of the log."""
         self.done, self.fresh, self.pairs = self.done + 1, self.fresh + 1, self.pairs + entry["pairs"]

@@ -28,6 +28,7 @@ from train.inputs import Prepared
 from train.log import RunLog
 from train.lora import load_trainable_state, trainable_state
 from train.loss import ContrastiveResult, PairIds
+from train.mining import mine_negatives
 from train.optimizer import learning_rate, make_optimizer
 from train.progress import StepProgress
 from train.ranks import Ranks
@@ -62,8 +63,11 @@ class TrainingRun:
         self.optimizer = make_optimizer(gve.model, settings.learning_rate, settings.weight_decay)
         self.progress = self._restored() or Progress(epoch=0, step=0)
 
-    def finish(self, prober: Embedder | None, watcher: Watcher | None) -> None:
-        """Train until the last step. `prober` scores the pairs before the first epoch, if not the model itself.
+    def finish(self, prober: Gve | None, watcher: Watcher | None) -> None:
+        """Train until the last step. Before the first epoch `prober` scores the pairs, if not the model itself.
+
+        It also mines the negatives of that epoch, where they are mined; without it they are those of the release,
+        since a model that knows nothing yet would mine noise.
 
         Raises RunFailed when the loss is not finite, an epoch has no batch or a rank is gone; ReleaseCorrupt when a
         shard is missing; EndpointDown; DiskFull.
@@ -75,9 +79,11 @@ class TrainingRun:
                 log = stack.enter_context(RunLog(self.out, self.progress.step, self._begun()))
             while self.progress.step < self.steps:
                 if self.progress.plan is None:
-                    entry = self._begin_epoch(prober if self.progress.epoch == 0 else None)
+                    entry = self._begin_epoch(prober if self.progress.epoch == 0 else None, shown)
                     if log:
                         log.epoch(entry, self.progress.step)
+                    if "mined" in entry:
+                        self._save()  # mining may have taken hours; once it is logged, so that the log tells of it
                 self._train_epoch(log, shown)
 
     def _train_epoch(self, log: RunLog | None, shown: StepProgress | None) -> None:
@@ -98,15 +104,23 @@ class TrainingRun:
         """Epochs that were begun."""
         return self.progress.epoch + (self.progress.plan is not None)
 
-    def _begin_epoch(self, prober: Embedder | None) -> dict[str, Any]:
-        """Probe and plan the epoch that is next; returns its entry for the log."""
+    def _begin_epoch(self, prober: Gve | None, shown: StepProgress | None) -> dict[str, Any]:
+        """Probe and plan the epoch that is next, and mine for it; returns its entry for the log."""
         epoch, settings = self.progress.epoch, self.settings.curriculum
         relevance = self._relevance(prober or self.gve, epoch) if settings.probing else {}
         plan = plan_epoch(settings, relevance, self.batches.batches, epoch, self.settings.epochs)
         self.progress = Progress(epoch, self.progress.step, plan)
         passes = {task: batches.position for task, batches in self.batches.tasks.items()}
         mean = float(np.mean(list(relevance.values()))) if relevance else None
-        return {"epoch": epoch, **asdict(plan), "mean_relevance": mean, "passes": passes}
+        mined = self._mine(prober, shown) if self.settings.batches.mine_negatives and (prober or epoch) else {}
+        return {"epoch": epoch, **asdict(plan), "mean_relevance": mean, "passes": passes, **mined}
+
+    def _mine(self, prober: Gve | None, shown: StepProgress | None) -> dict[str, Any]:
+        """Mine the negatives of the epoch that is next and use them; returns what the log tells of it."""
+        asked = time.perf_counter()
+        mining = mine_negatives(prober or self.gve, self.batches, self.ranks, shown)
+        self.batches.use_mined(mining.negatives)
+        return {"mined": {**mining.told(), "seconds": time.perf_counter() - asked}}
 
     def _relevance(self, prober: Embedder, epoch: int) -> dict[str, float]:
         """R_k of every task: the mean cosine of its probes; each rank scores a part of them."""
@@ -208,6 +222,8 @@ class TrainingRun:
             return None
         load_trainable_state(self.gve.model, found.weights)
         self.optimizer.load_state_dict(found.optimizer)
+        if found.mined is not None:
+            self.batches.use_mined(found.mined.numpy())
         self.batches.load_state_dict(found.progress.readers[self.ranks.rank])
         return found.progress
 
@@ -216,7 +232,9 @@ class TrainingRun:
         readers = tuple(self.ranks.share(self.batches.state_dict()))
         if self.ranks.rank == 0:
             progress = replace(self.progress, readers=readers)
-            made = Checkpoint(progress, trainable_state(self.gve.model), self.optimizer.state_dict())
+            mined = self.batches.mined if progress.plan else None  # the next epoch has others
+            kept = None if mined is None else torch.from_numpy(mined)
+            made = Checkpoint(progress, trainable_state(self.gve.model), self.optimizer.state_dict(), kept)
             save_checkpoint(self.out / CHECKPOINTS, made, self.identity, self.settings.checkpoints_kept)
 
 

@@ -82,6 +82,8 @@ class BatchSettings(Settings):
     sizes: dict[str, int] = field(default_factory=dict)  # of single tasks, over all ranks, as {T2I = 16}
     tasks: tuple[str, ...] = ()  # that are trained on; empty: all that the release has
     hard_negatives: bool = True  # those that the release names
+    mine_negatives: bool = False  # anew before each epoch (`train.mining`), in place of those that the release names
+    negative_max_share: float = 0.95  # of the positive's cosine that a mined negative's is at most
     shuffle_pairs: int = 2048  # pairs of a task that are shuffled among themselves, from a few shards at once
     readers: int = 3  # threads that read samples, decode and resize media
     cache_bytes: int = 2**30  # inputs kept in memory, so that a clip is decoded once and not every epoch
@@ -95,6 +97,8 @@ class BatchSettings(Settings):
             raise UsageError("recipe: a batch of train.batches has at least two pairs: one has no negatives")
         if self.readers < 1:
             raise UsageError("recipe: train.batches.readers is at least 1")
+        if not 0 < self.negative_max_share <= 1:
+            raise UsageError("recipe: train.batches.negative_max_share is a share of a cosine, over 0 to 1")
 
     def size_of(self, task: str) -> int:
         """Pairs of a step of `task`, over all ranks."""

@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.groups import codes
 from filters.perceptual.choice import losers, places, ranks, winner_of
 from filters.perceptual.matching import Limits
 from filters.perceptual.prints import Prints
 from filters.perceptual.search import Clips, describe, find_matches, lead_s
 from infra.stage import Drop, Row, TableStage
+from shards.groups import codes
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from made_vectors import Centres, unit
 
-from filters.mining import SCALE, mine
-from filters.negatives import Negatives, by_task_and_split, score_limits
+from filters.negatives import Negatives, by_task_and_split
+from shards.mining import SCALE, mine, score_limits
 from shards.vectors import VECTOR
 
 PIECE = 50_000  # vectors generated at once

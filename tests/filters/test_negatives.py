@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_vectors import unit
 
-from filters.groups import duplicate_groups
 from filters.negatives import NO_LIMIT, NOTHING_UNDER_LIMIT, Negatives
 from infra.errors import UsageError
 from infra.stage import Row
+from shards.groups import duplicate_groups
 from shards.vectors import VECTOR, pack
 
 COLUMNS = pa.schema(

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_vectors import alike, clustered, unit
 
-from filters.clusters import overlapping_clusters
 from filters.semantic import SemanticDuplicates, duplicates
 from infra.stage import Drop
+from shards.clusters import overlapping_clusters
 from shards.vectors import VECTOR, pack, to_unit, unpack
 
 COLUMNS = pa.schema(

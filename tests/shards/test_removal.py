@@ -99,6 +99,15 @@ def test_what_is_removed_is_no_negative_of_others_any_more(tmp_path: Path) -> No
         assert (listed["negatives"], listed["negative_cosines"]) == (left, [0.5] * len(left))
 
 
+def test_a_label_that_names_a_removed_clip_is_told_no_more(tmp_path: Path) -> None:
+    rows = [pair_row(n, "T2V") | {"clip_id": f"c{n}", "near_duplicate_of": None, "same_text_as": ""} for n in range(30)]
+    rows[3] |= {"near_duplicate_of": "c0", "same_text_as": "c9"}
+    after = verify(remove(release(tmp_path, rows, LAYOUT), "v0"))
+    index = pq.read_table(after.index(), columns=["clip_id", "near_duplicate_of", "same_text_as"]).to_pylist()
+    [listed] = [row for row in index if row["clip_id"] == "c3"]
+    assert (listed["near_duplicate_of"], listed["same_text_as"]) == (None, "c9")
+
+
 def test_only_what_held_them_is_written_anew(two: tuple[str, str]) -> None:
     before = load_manifest(two[1])
     lost = {s.name for s in before.shards if "v3" in {pair.video_id for pair in read_pairs([before.path(s)])}}

@@ -41,6 +41,16 @@ def orders(draw: st.DrawFn) -> Order:
 
 
 @given(orders(), st.integers(1, 7))
+def test_of_uneven_parts_none_is_left_out_and_the_first_have_one_pair_more(order: Order, parts: int) -> None:
+    readers = [replace(order, part=part, parts=parts, even=False) for part in range(parts)]
+    sizes = [len(reader) for reader in readers]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] - sizes[-1] <= 1
+    seen = [place for reader in readers for place in reader.places()]
+    assert Counter(seen) == Counter((shard, n) for shard in order.shards for n in range(shard.samples))
+
+
+@given(orders(), st.integers(1, 7))
 def test_readers_share_the_pairs_equally_and_none_is_read_twice(order: Order, parts: int) -> None:
     readers = [list(replace(order, part=part, parts=parts).places()) for part in range(parts)]
     total = sum(shard.samples for shard in order.shards)

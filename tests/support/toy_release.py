@@ -83,6 +83,11 @@ def _index_table(rows: list[dict[str, Any]]) -> pa.Table:
     return table.set_column(table.column_names.index("scores"), "scores", scores)
 
 
+def _of_source(video_id: str) -> dict[str, Any]:
+    """What an index tells that the samples do not: each source video is one clip."""
+    return {"source": f"{video_id}.mp4", "clip_id": video_id}
+
+
 def write_release(
     folder: Path,
     samples: Iterable[dict[str, Any]],
@@ -109,7 +114,7 @@ def write_release(
             shard = {"name": name, "split": split, "task": task, "samples": len(part)}
             shards.append(shard | {"bytes": len(data), "sha256": digest})
             rows += [
-                {"split": split, "shard": name, "position": place, "source": f"{facts['video_id']}.mp4", **facts}
+                {"split": split, "shard": name, "position": place, **_of_source(facts["video_id"]), **facts}
                 for place, facts in enumerate(json.loads(sample["json"]) for sample in part)
             ]
     write_index(_index_table(rows).to_reader(), folder / INDEX)

@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from filters.clusters import Rows, find_centroids, training_rows
+from shards.clusters import Rows, find_centroids, training_rows
+from shards.groups import LABELS, codes, duplicate_groups
 from shards.vectors import to_unit
 
 SCALE: Final = 4000  # sums of products stay under SCALE² and some, float32 is exact up to 2^24 = 16.8 million
@@ -99,6 +101,34 @@ class Minable:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is known of all pairs in the order of a table, of any task and split: a text may be the query of several."""
+
+    videos: Codes  # [n] source video
+    query_ids: Codes  # [n]
+    groups: Codes  # [n] group of duplicates that the target's clip belongs to
+    positives: Positives
+
+    @classmethod
+    def of(cls, rows: pa.Table) -> Known:
+        """What the columns `video_id`, `query_id`, `clip_id` and LABELS of all pairs tell."""
+        groups = duplicate_groups(rows["clip_id"], [rows[name] for name in LABELS])
+        queries = codes(rows["query_id"])
+        return cls(codes(rows["video_id"]), queries, groups, Positives.of(queries, groups))
+
+    def minable(self, members: Rows, queries: Steps, targets: Steps) -> Minable:
+        """Those of one task and split, places in the table, with the vectors [len(members), dim] of their sides."""
+        videos, query_ids, groups = self.videos[members], self.query_ids[members], self.groups[members]
+        return Minable(queries, targets, videos, query_ids, groups, self.positives)
+
+
+def score_limits(positives: Scores, max_share: float) -> Scores:
+    """The highest score of a negative beside positives of these scores; -inf where they are not above zero."""
+    limits = np.floor(positives.astype(np.float64) * max_share)
+    return np.where(positives > 0, limits, -np.inf).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class Mined:
     """For each query asked about the target found, NOBODY where there is none, and its score, -inf."""
 
@@ -157,8 +187,8 @@ def _alike(pairs: Minable, queries: Rows, wrong: Rows, targets: Rows) -> NDArray
     """
     is_positive = pairs.positives.hold(pairs.query_ids[queries], pairs.groups[wrong])
     barred = is_positive[:, None] & (pairs.groups[wrong][:, None] == pairs.groups[targets])
-    for codes in (pairs.videos, pairs.query_ids):
-        barred |= codes[queries][:, None] == codes[targets]
+    for column in (pairs.videos, pairs.query_ids):
+        barred |= column[queries][:, None] == column[targets]
     return np.asarray(barred)
 
 

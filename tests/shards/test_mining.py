@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_vectors import Centres, unit
 
-from filters.groups import duplicate_groups
-from filters.mining import NOBODY, SCALE, Minable, Mined, Positives, mine, to_steps
+from shards.groups import duplicate_groups
+from shards.mining import NOBODY, SCALE, Minable, Mined, Positives, mine, to_steps
 
 
 def crowded(seed: int, count: int, elsewhere: int = 3) -> Minable:
@@ -148,7 +148,7 @@ def test_groups_are_what_labels_connect(clips: list[int], labels: dict[int, tupl
 SCRIPT = """
 import hashlib
 from test_mining import films
-from filters.mining import mine
+from shards.mining import mine
 import numpy as np
 pairs, limits = films(3, 6000)
 found = mine(pairs, np.arange(6000), limits, 0, probes=3)
