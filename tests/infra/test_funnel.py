@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
+from infra.counts import Counts
 from infra.funnel import FATES, draw_funnel
-from infra.tables import Counts
 
 
 def colour_shares(picture: bytes) -> dict[str, float]:
