@@ -24,9 +24,10 @@ from prefect.exceptions import PrefectException
 
 from flows.printing import short
 from infra import lake as lakes
+from infra.counts import Counts
 from infra.funnel import draw_funnel
 from infra.redact import redact
-from infra.tables import Counts, Tables
+from infra.tables import Tables
 from shards.contact_sheet import draw_contact_sheet, first_clips
 from shards.manifest import Manifest
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 from flows.recipe import Recipe
 from flows.serving import ModelServers
+from infra.counts import Counts
 from infra.engine import Run, run_stage
 from infra.lake import RunRecord, save_record
 from infra.lease import hold_lease
@@ -16,7 +17,7 @@ from infra.pool import Pool
 from infra.progress import Progress
 from infra.stage import Outcome, Stage
 from infra.store import Store
-from infra.tables import Counts, Tables, chain_links, write_listing
+from infra.tables import Tables, chain_links, write_listing
 
 
 @dataclass(frozen=True)

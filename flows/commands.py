@@ -20,10 +20,10 @@ from flows.printing import (
 from flows.service.environment import prefect_server, prepare
 from flows.service.nightly import Nightly
 from infra import lake as lakes
+from infra.counts import status_row
 from infra.errors import UsageError
 from infra.lease import hold_lease
 from infra.store import Store
-from infra.tables import status_row
 from infra.workspace import begin_round
 from shards import manifest as manifests
 

@@ -14,8 +14,8 @@ from eval.promotion import points
 from eval.verdict import Verdict
 from flows.decontamination import in_words
 from infra import lake as lakes
+from infra.counts import Counts
 from infra.store import Store
-from infra.tables import Counts
 from shards import manifest as manifests
 from shards.diff import Difference
 

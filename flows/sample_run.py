@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 
 from flows.aside import run_aside
 from flows.recipe import Recipe
+from infra.counts import Counts
 from infra.estimate import Figures
 from infra.stage import Row
-from infra.tables import Counts, Link, Tables
+from infra.tables import Link, Tables
 from shards.records import TASKS
 
 METRICS = ("rows", "seconds", "bytes", "tokens")  # rows out; worker seconds; media, shards and table; of models

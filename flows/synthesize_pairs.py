@@ -22,6 +22,7 @@ from flows.serving import ModelServers
 from flows.steering import steered, steering_facts
 from flows.steps import step
 from infra.budget import Spending
+from infra.counts import Counts, status_row
 from infra.engine import Run, run_stage
 from infra.errors import RunFailed, UvrError
 from infra.lake import RunRecord, funnel, requeue, save_record
@@ -32,7 +33,7 @@ from infra.redact import refuse_secrets
 from infra.released import remember
 from infra.stage import Outcome, Stage
 from infra.store import Store
-from infra.tables import SOURCES, Counts, Link, Tables, chain_links, status_row, write_listing
+from infra.tables import SOURCES, Link, Tables, chain_links, write_listing
 from shards.contact_sheet import ensure_contact_sheet
 from shards.index import index_rows
 from shards.manifest import Manifest, load_manifest, published

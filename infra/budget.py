@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from infra.counts import Counts
 from infra.errors import BudgetSpent, UsageError
 from infra.recipe import Settings
-from infra.tables import Counts
 
 Amount = Annotated[float, Field(ge=0)]
 

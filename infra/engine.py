@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.budget import Budget, Prices, Spending
+from infra.counts import Counts
 from infra.errors import RunFailed
 from infra.lease import Lease
 from infra.pool import Pool
@@ -18,7 +19,7 @@ from infra.progress import Progress
 from infra.released import recall
 from infra.stage import RowStage, Service, Stage, TableStage
 from infra.store import Store
-from infra.tables import Counts, Link, Tables, has_table, part_table, replace_table, table_digest, write_part
+from infra.tables import Link, Tables, has_table, part_table, replace_table, table_digest, write_part
 from infra.workspace import LakeWorkspace, rounds
 
 UNITS_PER_WORKER = 8  # small tables are cut finer, so that all workers have work and little is redone

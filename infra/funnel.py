@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from infra.tables import Counts
+from infra.counts import Counts
 
 FATES = (
     ("parents", "kept", "#4e79a7"),

@@ -12,12 +12,13 @@ import duckdb
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from infra.counts import Counts
 from infra.errors import UsageError
 from infra.lease import Lease
 from infra.removed import removal_reason
 from infra.stage import Row
 from infra.store import Store
-from infra.tables import SOURCES, Counts, Link, Tables, connect, read_parts, write_part
+from infra.tables import SOURCES, Link, Tables, connect, read_parts, write_part
 
 RUN_RECORD = "run.json"
 
@@ -58,6 +59,7 @@ def open_tables(lake: str) -> Tables:
 
 def funnel(tables: Tables) -> list[Counts]:
     """Counts of every stage that began, in order."""
+    tables.refresh()
     return [tables.counts(link.name) for link in tables.links]
 
 
@@ -68,7 +70,7 @@ def unsettled(tables: Tables, status: str, stage: str | None = None) -> list[Row
         raise UsageError(f"no stage {stage!r} in this lake; stages: {', '.join(names)}")
     rows: list[Row] = []
     for link in tables.links:
-        if stage not in (None, link.name):
+        if stage not in (None, link.name) or not _any_settled(tables, link, status):
             continue
         source = "NULL" if link.group_by else "i.source"
         if link.name == SOURCES:
@@ -80,6 +82,11 @@ def unsettled(tables: Tables, status: str, stage: str | None = None) -> list[Row
             [status],
         )
     return rows
+
+
+def _any_settled(tables: Tables, link: Link, status: str) -> bool:
+    """Whether a stage has rows of `status`: sooner found than where such rows come from."""
+    return bool(tables.query(f"SELECT 1 FROM settled_{link.name} WHERE status = ? LIMIT 1", [status]))
 
 
 def quarantined(tables: Tables, stage: str | None = None) -> list[Row]:

@@ -18,7 +18,7 @@ from rich.progress import (
     Progress as Bars,
 )
 
-from infra.tables import Counts
+from infra.counts import Counts
 
 LINE_EVERY_S = 10.0  # without a terminal
 

@@ -40,10 +40,10 @@ def _trace(tables: Tables, columns: dict[str, tuple[str, ...]]) -> None:
     after = ""  # the condition that a row is the parent of a released one
     for link in reversed(tables.links[1:]):
         own = ", ".join(f'"{name}"' for name in ("key", "parent", *columns[link.name]))
-        tables.db.execute(
-            f"CREATE OR REPLACE TEMP TABLE released_{link.name} AS SELECT {own} FROM out_{link.name} {after}"
-        )
-        after = f'WHERE "{link.group_by or "key"}" IN (SELECT parent FROM released_{link.name})'
+        is_own = {link.group_by, *columns[link.name]} <= {"", *link.columns}  # then no earlier stage need be read
+        rows = f"settled_{link.name} WHERE status = 'out'" if is_own else f"out_{link.name} WHERE true"
+        tables.db.execute(f"CREATE OR REPLACE TEMP TABLE released_{link.name} AS SELECT {own} FROM {rows} {after}")
+        after = f'AND "{link.group_by or "key"}" IN (SELECT parent FROM released_{link.name})'
 
 
 def recall(tables: Tables, stage: TableStage, releases: Sequence[str]) -> pa.Table:

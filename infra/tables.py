@@ -6,6 +6,7 @@ stages the views are, for each stage S:
 
   parts_S    all part rows; where two parts hold one parent (a stale commit), the first file counts
   in_S       out rows of the stage before (grouped when S works on groups)
+  keys_S     the keys of in_S, as a table: what they were when the stage was begun here
   settled_S  part rows whose parent is an input now
   out_S      settled output rows, with every column of earlier stages joined back by key
   pending_S  input rows that no part holds: the anti-join that resuming is
@@ -16,13 +17,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 
 import duckdb
 import pyarrow as pa
 
-from infra.errors import RunFailed
+from infra.counts import Counts
 from infra.stage import Drop, Fault, Outcome, Row, RowStage, Stage
 from infra.store import Store
 
@@ -54,36 +55,6 @@ class Link:
     columns: tuple[str, ...]
     needs: tuple[str, ...] = ()
     group_by: str = ""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Where the input keys of one stage are: `in = parents + dropped + quarantined + pending`."""
-
-    name: str
-    in_: int
-    out: int
-    parents: int
-    dropped: int
-    quarantined: int
-    pending: int
-    seconds: float
-    tokens: int
-
-    def check(self) -> None:
-        """Raise RunFailed when rows were lost or counted twice."""
-        settled = self.parents + self.dropped + self.quarantined + self.pending
-        if settled != self.in_:
-            raise RunFailed(
-                f"stage {self.name}: {self.in_} rows went in but {settled} are accounted for ({asdict(self)}); "
-                "this is a defect, please report it"
-            )
-
-
-def status_row(counts: Counts) -> dict[str, object]:
-    """Counts of one stage under the names the command line prints."""
-    facts = asdict(counts)
-    return {"name": facts.pop("name"), "in": facts.pop("in_"), **facts}
 
 
 def source_link() -> Link:
@@ -209,10 +180,11 @@ class Tables:
         self.store = store
         self.db = connect(store, memory_limit)
         self.links: list[Link] = []
+        self._outputs: dict[str, list[str]] = {}  # columns of every out_S
         for link in links:
             if not store.exists(f"{link.folder}/parts/0-schema.parquet"):
                 break
-            self._view(link)
+            self._add(link)
 
     def __enter__(self) -> Tables:
         return self
@@ -220,19 +192,24 @@ class Tables:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.db.close()
 
-    def _view(self, link: Link) -> None:
+    def _add(self, link: Link) -> None:
         """Create the views of the next stage of the chain."""
         name = link.name
+        before = self.links[-1] if self.links else None
+        self.links.append(link)
         self.db.execute(
             f"CREATE VIEW parts_{name} AS SELECT * EXCLUDE filename FROM ({read_parts(self.store, link)}) "
             "QUALIFY filename = min(filename) OVER (PARTITION BY parent)"
         )
-        self.db.execute(f"CREATE VIEW in_{name} AS {self._input(link)}")
+        self.db.execute(f"CREATE VIEW in_{name} AS {_input(link, before)}")
+        self._keep_keys(link)
         self.db.execute(
-            f"CREATE VIEW settled_{name} AS SELECT p.* FROM parts_{name} p SEMI JOIN in_{name} i ON p.parent = i.key"
+            f"CREATE VIEW settled_{name} AS SELECT p.* FROM parts_{name} p SEMI JOIN keys_{name} i ON p.parent = i.key"
         )
         own = ["key", "parent", *link.columns]
-        carried = [c for c in self._columns(f"in_{name}") if c not in own]
+        inputs = link.needs if link.group_by else self._outputs[before.name] if before else []
+        carried = [c for c in inputs if c not in own]
+        self._outputs[name] = own + carried
         columns = [f'p."{c}"' for c in own] + [f'i."{c}"' for c in carried]
         self.db.execute(
             f"CREATE VIEW out_{name} AS SELECT {', '.join(columns)} "
@@ -241,26 +218,33 @@ class Tables:
         self.db.execute(
             f"CREATE VIEW pending_{name} AS SELECT i.* FROM in_{name} i ANTI JOIN parts_{name} p ON p.parent = i.key"
         )
-        self.links.append(link)
 
-    def _input(self, link: Link) -> str:
-        if not self.links:
-            columns = ", ".join(f"any_value({c}) AS {c}" for c in link.columns)
-            return f"SELECT parent AS key, {columns} FROM parts_{link.name} GROUP BY parent"
-        before = self.links[-1].name
-        if not link.group_by:
-            return f"SELECT * EXCLUDE parent FROM out_{before}"
-        columns = ", ".join(f'list("{c}" ORDER BY key) AS "{c}"' for c in link.needs)
-        return f'SELECT "{link.group_by}" AS key, {columns} FROM out_{before} GROUP BY "{link.group_by}"'
+    def _keep_keys(self, link: Link) -> None:
+        """Take down which rows are the stage's input, found from those of the stage before.
 
-    def _columns(self, view: str) -> list[str]:
-        return [row[0] for row in self.db.execute(f"DESCRIBE {view}").fetchall()]
+        Counting over `in_S` instead would read every earlier stage, for every stage again.
+        """
+        at = self.links.index(link)
+        query = f"SELECT key FROM in_{link.name}"
+        if at and not link.group_by:
+            before = self.links[at - 1].name
+            query = (
+                f"SELECT p.key FROM parts_{before} p JOIN keys_{before} i ON p.parent = i.key WHERE p.status = 'out'"
+            )
+        self.db.execute(f"CREATE OR REPLACE TABLE keys_{link.name} AS {query}")
 
     def begin(self, link: Link, schema: pa.Schema) -> None:
-        """Add the next stage of the chain, creating its table when it is new."""
+        """Add the next stage of the chain, creating its table when it is new; the stage before has ended."""
         ensure_table(self.store, link, schema)
-        if link.name not in [known.name for known in self.links]:
-            self._view(link)
+        if link.name in self._outputs:
+            self._keep_keys(link)
+        else:
+            self._add(link)
+
+    def refresh(self) -> None:
+        """Take down anew what every stage's input is."""
+        for link in self.links:
+            self._keep_keys(link)
 
     def batches(self, view: str, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Rows of a view sorted by key, as record batches of at most `rows`, streamed."""
@@ -283,15 +267,26 @@ class Tables:
     def counts(self, name: str) -> Counts:
         """Where every input key of a stage is; the sum is checked."""
         sql = f"""
-            SELECT (SELECT count(*) FROM in_{name}) AS in_,
+            SELECT (SELECT count(*) FROM keys_{name}) AS in_,
                    count(*) FILTER (status = 'out') AS out,
                    count(DISTINCT parent) FILTER (status = 'out') AS parents,
                    count(*) FILTER (status = 'dropped') AS dropped,
                    count(*) FILTER (status = 'quarantined') AS quarantined,
-                   (SELECT count(*) FROM pending_{name}) AS pending,
+                   (SELECT count(*) FROM keys_{name} i ANTI JOIN parts_{name} p ON p.parent = i.key) AS pending,
                    coalesce(sum(seconds), 0.0) AS seconds,
                    coalesce(sum(tokens), 0)::BIGINT AS tokens
             FROM settled_{name}"""
         counts = Counts(name=name, **self.query(sql)[0])
         counts.check()
         return counts
+
+
+def _input(link: Link, before: Link | None) -> str:
+    """The query for the input rows of a stage."""
+    if before is None:
+        columns = ", ".join(f"any_value({c}) AS {c}" for c in link.columns)
+        return f"SELECT parent AS key, {columns} FROM parts_{link.name} GROUP BY parent"
+    if not link.group_by:
+        return f"SELECT * EXCLUDE parent FROM out_{before.name}"
+    columns = ", ".join(f'list("{c}" ORDER BY key) AS "{c}"' for c in link.needs)
+    return f'SELECT "{link.group_by}" AS key, {columns} FROM out_{before.name} GROUP BY "{link.group_by}"'

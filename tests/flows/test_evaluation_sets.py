@@ -18,6 +18,8 @@ from infra.tables import chain_links
 from shards.manifest import load_manifest
 from synth.ingest import list_sources
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_prefect")]
+
 SAID = "a large purple star goes round and round above a quiet green field while the camera slowly zooms out"
 
 

@@ -17,6 +17,7 @@ from flows.plan import make_plan, pairs_by_task, pairs_missing, shard_count
 from flows.print_plan import print_plan
 from flows.recipe import Recipe
 from infra.budget import Prices
+from infra.counts import Counts
 from infra.engine import Run, run_stage
 from infra.errors import UsageError
 from infra.estimate import REPLICATES, Estimate
@@ -25,7 +26,7 @@ from infra.pool import Pool
 from infra.progress import Progress
 from infra.sample_world.write import write_world
 from infra.store import Store
-from infra.tables import Counts, Tables, chain_links, write_listing
+from infra.tables import Tables, chain_links, write_listing
 from shards.layout import Layout
 from synth.ingest import list_sources
 from synth.tasks import Pairs

@@ -35,7 +35,8 @@ def uvr(*arguments: str) -> str:
 def run(folder: Path, count: int, seed: int, *settings: str) -> Path:
     """`uvr run` over a world in a folder of its own; returns the manifest."""
     videos = write_world(str(folder / "videos"), count, seed=seed)
-    return Path(uvr("run", "--videos", videos, "--lake", str(folder / "lake"), *settings).splitlines()[-1])
+    words = ("--videos", videos, "--lake", str(folder / "lake"), "--set", "run.workers=1", *settings)
+    return Path(uvr("run", *words).splitlines()[-1])
 
 
 class Judged(NamedTuple):

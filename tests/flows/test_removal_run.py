@@ -16,7 +16,7 @@ from shards.reader import read_pairs
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_prefect")]
 
-SETTINGS = ("--set", "layout.shard_bytes=100000", "--set", "layout.val_share=0.3", "--set", "run.workers=2")
+SETTINGS = ("--set", "layout.shard_bytes=100000", "--set", "layout.val_share=0.3", "--set", "run.workers=1")
 EVERY_PAIR = ("--set", "pairs.target_pairs=1000")  # more than there are: otherwise fewer clips have smaller quotas
 
 

@@ -1,19 +1,23 @@
 """Trained, scored and judged: what is promoted, what a repeat does, and what a lost champion means."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from toy_release import toy_pairs, write_release
 
 from eval.verdict import Verdict, read_champion, read_verdict
 from flows import commands
-from flows.service.environment import prefect_server
+from flows.service.environment import prepare
 from infra.errors import LakeBusy, RunFailed, UsageError
 from infra.lease import hold_lease
 from infra.store import Store
+
+pytestmark = pytest.mark.slow
 
 RECIPE = """
 [train]
@@ -26,10 +30,14 @@ tiny_inputs = {frames = 4, frame_max_pixels = 3136, image_max_pixels = 3136, max
 
 
 @pytest.fixture(scope="module", autouse=True)
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
-        with prefect_server():
+def server(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The flow runs in this process, which may know no server or another one already."""
+    with patch.dict(os.environ):
+        os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+        prepare()
+        from prefect.settings import PREFECT_API_URL, temporary_settings
+
+        with temporary_settings({PREFECT_API_URL: prefect_api}):
             yield
 
 

@@ -9,10 +9,11 @@ from toy_runs import as_tuple, open_run, run_all, run_chain
 from toy_stages import Ask, Batched, FirstOfLetter, Split, write_sources
 
 from infra.budget import Budget, Prices, Spending
+from infra.counts import Counts
 from infra.errors import BudgetSpent, UsageError
 from infra.pool import Pool
 from infra.store import Store
-from infra.tables import Counts, Tables, chain_links
+from infra.tables import Tables, chain_links
 
 ROWS = {f"k{i:03d}": "abc" for i in range(80)}
 TOKENS_PER_UNIT = 2 * 100 + 4 * 3  # a unit of 4 rows is two batches

@@ -1,15 +1,17 @@
 """The funnel's picture shows what the counts say."""
 
-import cv2
-import numpy as np
+import io
 
+import numpy as np
+from PIL import Image
+
+from infra.counts import Counts
 from infra.funnel import FATES, draw_funnel
-from infra.tables import Counts
 
 
 def colour_shares(picture: bytes) -> dict[str, float]:
     """Pixels of each fate's colour, as a share of all fates' pixels."""
-    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)[60:, :, ::-1]  # below the legend
+    image = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))[60:]  # below the legend
     counts = {}
     for field, _, color in FATES:
         rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]

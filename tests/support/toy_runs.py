@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from infra.budget import Budget, Prices, Spending
+from infra.counts import Counts
 from infra.engine import Run, run_stage
 from infra.lease import hold_lease
 from infra.pool import Pool
 from infra.progress import Progress
 from infra.stage import Stage
 from infra.store import Store
-from infra.tables import Counts, Tables, chain_links
+from infra.tables import Tables, chain_links
 
 
 @contextmanager

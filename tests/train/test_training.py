@@ -19,6 +19,8 @@ from train.gve import Gve
 from train.log import read_log
 from train.loop import TrainReport, read_report, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def short_run(toy_release: str, tmp_path_factory: pytest.TempPathFactory) -> Path:

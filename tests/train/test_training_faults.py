@@ -17,6 +17,8 @@ from train.gve import Gve
 from train.loop import read_report, train
 from train.settings import CurriculumSettings, LoraSettings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def short_model(toy_release: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
