@@ -13,7 +13,11 @@ from infra.lake import dropped, open_tables
 from shards.manifest import verify
 from shards.records import TASKS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # the longest of all: it trains
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(2400),  # the longest of all: it trains
+    pytest.mark.usefixtures("shared_prefect"),
+]
 
 
 @pytest.fixture(scope="module")
