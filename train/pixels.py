@@ -125,15 +125,20 @@ class PatchCache:
         """Patches of the encoded media `data`, made by `make` where they are not kept."""
         key = hashlib.blake2b(data, digest_size=16).digest()
         kept = self._kept.get(key)
-        if kept is None:
-            kept = make(data)
-            if self.reserve(kept.data.nbytes):
-                self._kept[key] = kept
-        return kept
+        if kept is not None:
+            return kept
+        made = make(data)
+        with self._lock:
+            if key not in self._kept and self._take(made.data.nbytes):
+                self._kept[key] = made
+            return self._kept.get(key, made)  # of two threads that made the same at once, the first one's
 
     def reserve(self, size_bytes: int) -> bool:
         """Whether there is room for this much more, which is then taken."""
         with self._lock:
-            self.full |= self.size_bytes + size_bytes > self.capacity_bytes
-            self.size_bytes += 0 if self.full else size_bytes
-            return not self.full
+            return self._take(size_bytes)
+
+    def _take(self, size_bytes: int) -> bool:
+        self.full |= self.size_bytes + size_bytes > self.capacity_bytes
+        self.size_bytes += 0 if self.full else size_bytes
+        return not self.full

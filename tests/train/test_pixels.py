@@ -1,5 +1,8 @@
 """Pixels equal those of transformers' Qwen2-VL processors."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import numpy as np
 import pytest
 import torch
@@ -117,6 +120,19 @@ def test_the_cache_makes_once_what_fits_and_says_when_something_did_not() -> Non
     assert made == [b"a", b"b", b"c", b"c"]
     assert cache.full
     assert cache.size_bytes == 200
+
+
+def test_two_threads_that_make_the_same_at_once_share_it_and_it_counts_once() -> None:
+    both, cache = Barrier(2), PatchCache(250)
+
+    def make(data: bytes) -> Patches:
+        both.wait()
+        return Patches(torch.zeros(100, dtype=torch.uint8), (1, 2, 2))
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: cache.read(b"a", make), range(2))
+    assert first is second
+    assert cache.size_bytes == 100
 
 
 def test_unpatchify_gives_the_frames_back() -> None:
