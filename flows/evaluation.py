@@ -210,14 +210,14 @@ def _write_page(
     out: str,
 ) -> None:
     """The page of an evaluation."""
-    from eval.uvrb.page.page import write_page
+    from eval.uvrb.page.page import make_page, write_page
     from eval.uvrb.page.space import draw_vectors
 
     samples = {
         benchmark.dataset.name: draw_vectors(vectors.read(own.queries), vectors.read(own.corpus), report.seed)
         for benchmark, own in zip(benchmarks, keys, strict=True)
     }
-    write_page(report, f"{out}/{PAGE}", benchmarks, others, samples, classified)
+    write_page(make_page(report, benchmarks, others, samples, classified), f"{out}/{PAGE}")
 
 
 def _tell(line: str) -> None:

@@ -12,7 +12,7 @@ from pydantic import dataclasses as checked
 from eval.diagnosis.reach import Scored
 from eval.heldout import HeldOutReport
 from eval.uvrb.datasets import DATASETS, Dataset
-from eval.uvrb.files import read_report
+from eval.uvrb.files import first_fault, read_report
 from eval.uvrb.records import UVRBReport
 from eval.uvrb.tables import PRINTED_AVERAGE, published
 from infra.errors import UsageError
@@ -42,9 +42,7 @@ def read_scores(path: str) -> Scores:
     except OSError as error:
         raise UsageError(f"no report at {path}: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "its JSON"
-        raise UsageError(f"{path} is no report of an evaluation: {where}: {first['msg']}") from error
+        raise UsageError(f"{path} is no report of an evaluation: {first_fault(error)}") from error
     raise UsageError(f"{path} is no report of an evaluation: neither `datasets` nor `tasks` are in it")
 
 

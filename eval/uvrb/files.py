@@ -66,9 +66,7 @@ def read_report(path: str) -> UVRBReport:
     except OSError as error:
         raise UsageError(f"no report of UVRB at {path}: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "as a whole"
-        raise UsageError(f"{path} is no report of UVRB, or is damaged: {where}: {first['msg']}") from error
+        raise UsageError(f"{path} is no report of UVRB, or is damaged: {first_fault(error)}") from error
     names = [scores.dataset for scores in report.datasets]
     if names != [dataset.name for dataset in DATASETS if dataset.name in names]:
         raise UsageError(f"{path} is damaged: its datasets are not some of UVRB's, each once and in their order")
@@ -76,6 +74,12 @@ def read_report(path: str) -> UVRBReport:
         if why := _damage(scores):
             raise UsageError(f"{path} is damaged: {scores.dataset} {why}")
     return report
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first place where a document is not what it should be, and why."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}"
 
 
 def _damage(scores: DatasetScores) -> str:

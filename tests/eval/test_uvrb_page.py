@@ -272,9 +272,9 @@ def test_scaling_refuses_what_does_not_compare() -> None:
 
 
 def test_it_is_written_where_it_is_told(tmp_path: Path) -> None:
-    out = write_page(report(DATASETS[:1]), str(tmp_path / "new" / "uvrb.html"))
+    out = write_page(make_page(report(DATASETS[:1])), str(tmp_path / "new" / "uvrb.html"))
     assert Path(out).read_text().startswith("<!doctype html>")
     with pytest.raises(UsageError, match="not an HTML file"):
-        write_page(report(DATASETS[:1]), str(tmp_path))
+        write_page("", str(tmp_path))
     with pytest.raises(UsageError, match="no dataset"):
         make_page(report(()))

@@ -8,7 +8,7 @@ import pytest
 from made_uvrb import benchmark, files, report, vectors
 
 from eval.uvrb.datasets import DATASETS, named
-from eval.uvrb.page.page import write_page
+from eval.uvrb.page.page import make_page, write_page
 
 Open = Callable[..., Any]
 MODELS = "#models > .wide > table"
@@ -21,13 +21,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     others = [report(frames=frames, tokens=tokens) for frames in (8, 16) for tokens in (200, 400)][1:]
     names = [dataset.name for dataset in DATASETS]
     out = str(tmp_path_factory.mktemp("whole") / "uvrb.html")
-    return Path(write_page(report(), out, benchmarks, others, vectors(names, 1.5)))
+    return Path(write_page(make_page(report(), benchmarks, others, vectors(names, 1.5)), out))
 
 
 @pytest.fixture(scope="module")
 def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = str(tmp_path_factory.mktemp("part") / "uvrb.html")
-    return Path(write_page(report(named(["MSRVTT", "CRB-T"])), out))
+    return Path(write_page(make_page(report(named(["MSRVTT", "CRB-T"]))), out))
 
 
 def column(page: Any, number: int) -> list[str]:

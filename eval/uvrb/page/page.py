@@ -30,26 +30,10 @@ from infra.page import html_file, script, stylesheet, templates
 PACKAGE = "eval.uvrb.page"
 
 
-def write_page(
-    report: UVRBReport,
-    out: str,
-    benchmarks: Sequence[Benchmark] = (),
-    others: Sequence[UVRBReport] = (),
-    vectors: Mapping[str, Sample] | None = None,
-    classified: Mapping[str, Classification] | None = None,
-    models: Table | None = None,
-    failures: int = SHOWN,
-) -> str:
-    """Write the page to the HTML file or URL `out`; returns where it is. The same input gives the same bytes.
-
-    Only `report` is needed. `benchmarks` give the failed queries their texts and pictures, up to `failures` a dataset.
-    `others` are reports of the same model with other frames and tokens. `vectors` are samples by dataset
-    (`draw_vectors`), `classified` are accuracies by label set. `models` are the dataset scores of models to stand
-    beside, table 1 of the paper when None. Raises UsageError when `out` is no HTML file, `report` has no dataset, or
-    `others` or `vectors` do not fit.
-    """
+def write_page(page: str, out: str) -> str:
+    """Write a page to the HTML file or URL `out`; returns where it is. Raises UsageError when it is no HTML file."""
     store, name = html_file(out)
-    store.write(name, make_page(report, benchmarks, others, vectors, classified, models, failures).encode())
+    store.write(name, page.encode())
     return store.location(name)
 
 
@@ -62,7 +46,14 @@ def make_page(
     models: Table | None = None,
     failures: int = SHOWN,
 ) -> str:
-    """The page that `write_page` writes."""
+    """The page of a report; the same input gives the same text.
+
+    Only `report` is needed. `benchmarks` give the failed queries their texts and pictures, up to `failures` a dataset.
+    `others` are reports of the same model with other frames and tokens. `vectors` are samples by dataset
+    (`draw_vectors`), `classified` are accuracies by label set. `models` are the dataset scores of models to stand
+    beside, table 1 of the paper when None. Raises UsageError when `report` has no dataset, or `others` or `vectors`
+    do not fit.
+    """
     if not report.datasets:
         raise UsageError("the report has scores of no dataset")
     table = published()[0] if models is None else models
