@@ -28,9 +28,9 @@ QWEN2_WORDS = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 # What stands around the texts in every prompt. Counted once, its words would be cut into letters, half of a prompt's
-# tokens; counted as often as a hundredth of the texts, they are whole, and the texts lose nothing.
+# tokens; counted once for ten texts, they are whole, and the texts lose nothing.
 TEMPLATE = ("system\n", "user\n", "assistant\n", InputSettings.default_instruction, *INSTRUCTIONS.values())
-TEXTS_A_TEMPLATE = 100
+TEXTS_A_TEMPLATE = 10
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
