@@ -60,7 +60,7 @@ class TrainingRun:
         planned = settings.epochs * self.epoch_steps
         self.steps = min(planned, settings.max_steps or planned)
         self.weights = [weight for weight in gve.model.parameters() if weight.requires_grad]
-        self.optimizer = make_optimizer(gve.model, settings.learning_rate, settings.weight_decay)
+        self.optimizer = make_optimizer(gve.model, settings.weight_decay, settings.optimizer == "muon")
         self.progress = self._restored() or Progress(epoch=0, step=0)
 
     def finish(self, prober: Gve | None, watcher: Watcher | None) -> None:
@@ -174,9 +174,7 @@ class TrainingRun:
         self.optimizer.zero_grad()
         ids, sides = ids_and_sides(batch.pairs)
         result = self._backward(batch, ids, sides)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
+        self.optimizer.step(rate)
         return {
             "pairs": pairs,
             "loss": float(result.loss),

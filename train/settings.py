@@ -145,6 +145,7 @@ class TrainSettings(Settings):
     seed: int = 42
     epochs: int = 20
     max_steps: int = 0  # stop after this many steps; 0: after the epochs
+    optimizer: Literal["adamw", "muon"] = "adamw"  # the paper's; Muon for the linear layers, from random weights
     learning_rate: float = 1e-3  # at its peak
     warmup_share: float = 0.05  # of all steps
     weight_decay: float = 0.1  # on matrices only

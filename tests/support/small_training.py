@@ -41,7 +41,11 @@ MINING = replace(
     lora=LoraSettings(rank=4),
     batches=BatchSettings(size=8, tasks=("T2V",), mine_negatives=True, negative_max_share=1.0),
 )
-RUNS = {"often": OFTEN, "mining": MINING}
+# Everything that has a state besides the weights: the curriculum's plan, mined negatives, two optimizers.
+EVERYTHING = replace(
+    OFTEN, optimizer="muon", batches=replace(OFTEN.batches, mine_negatives=True, negative_max_share=1.0)
+)
+RUNS = {"often": OFTEN, "mining": MINING, "everything": EVERYTHING}
 
 
 def start(release: str, out: Path, ranks: int = 1, run: str = "often") -> "subprocess.Popen[bytes]":

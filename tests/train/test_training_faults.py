@@ -14,6 +14,7 @@ from small_training import OFTEN, SHORT, decisive, process_of, start, wait_for_s
 
 from infra.errors import DiskFull, RunFailed
 from train.gve import Gve
+from train.log import read_log
 from train.loop import read_report, train
 from train.settings import CurriculumSettings, LoraSettings
 
@@ -90,15 +91,18 @@ def test_two_ranks_killed_in_mid_epoch_go_on_to_the_same_weights_and_a_vanished_
     toy_release: str, tmp_path: Path
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert start(toy_release, whole, ranks=2).wait(300) == 0
+    assert start(toy_release, whole, ranks=2, run="everything").wait(300) == 0
     assert read_report(str(whole)).ranks == 2
-    process = start(toy_release, killed, ranks=2)
+    process = start(toy_release, killed, ranks=2, run="everything")
     wait_for_steps(process, killed, 7)
     os.kill(process_of(killed, rank=1), signal.SIGKILL)
     assert process.wait(300) != 0
     assert not (killed / "model.safetensors").exists()
-    assert start(toy_release, killed, ranks=2).wait(300) == 0
+    assert start(toy_release, killed, ranks=2, run="everything").wait(300) == 0
     assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     assert decisive(killed) == decisive(whole)
     assert read_report(str(killed)) == read_report(str(whole))
     assert [entry["pairs"] for entry in decisive(whole)] == [16] * 18
+    assert [entry["mined"]["negatives"] > 0 for entry in read_log(whole / "epochs.jsonl") if "mined" in entry] == [
+        True
+    ] * 2

@@ -61,7 +61,7 @@ class _Run:
             torch.manual_seed(settings.seed)
             self.looker, self.watcher = (nn.Linear(settings.sizes.hidden, ANSWERS) for _ in range(2))
         learners = nn.ModuleList([captioner.model, self.looker, self.watcher])
-        self.optimizer = make_optimizer(learners, settings.learning_rate, settings.weight_decay)
+        self.optimizer = make_optimizer(learners, settings.weight_decay)
 
     def take(self, step: int) -> float:
         """Take step number `step` and return its loss. Every phase warms up and cools down."""
@@ -73,9 +73,7 @@ class _Run:
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.captioner.model.parameters(), settings.max_gradient_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(number, steps, settings.learning_rate, settings.warmup_share)
-        self.optimizer.step()
+        self.optimizer.step(learning_rate(number, steps, settings.learning_rate, settings.warmup_share))
         return float(loss.detach())
 
     def _phase(self, step: int) -> tuple[Callable[[], Tensor], int, int]:
