@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eval.encode import Encoded, encode_distinct
-from eval.metrics import chance_hit, chance_recall, hit_at_k, macro_average, recall_at_k
-from eval.search import top_k
+from eval.metrics import chance_hit, chance_recall, hit_1_among, hit_at_k, macro_average, recall_at_k
+from eval.search import Scores, search
 from infra.errors import UsageError
 from shards.embedder import Embedder
 from shards.manifest import Manifest, load_manifest
@@ -18,6 +18,7 @@ from shards.reader import read_pairs
 from shards.records import INSTRUCTIONS, TASKS, Pair
 
 KS = (1, 5, 10)
+SMALL_CORPUS = 200  # the more is searched, the less comes first: in so many, splits of any size compare
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class TaskScores:
     positives: float  # mean number of positives of a query
     recall: dict[int, float]
     hit: dict[int, float]
+    hit_1_small: float | None  # hit@1 expected among `SMALL_CORPUS` of the targets; None where there are fewer
     chance_recall: dict[int, float]
     chance_hit: dict[int, float]
     recall_1_interval: tuple[float, float]  # 95% bootstrap over queries
@@ -88,8 +90,11 @@ def _score(manifest: Manifest, task: str, split: str, corpus: Encoded, embedder:
     wanted = [positives[name] for name in queries.ids]
     own = [rows.get(name, -1) for name in queries.ids]
     itself = np.array([-1 if row in found else row for row, found in zip(own, wanted, strict=True)])
-    ranked = without(top_k(queries.vectors, corpus.vectors, max(KS) + 1).indices, itself)
+    found, ranks = search(queries.vectors, corpus.vectors, wanted, max(KS) + 1)
+    ranked = without(found.indices, itself)
     sizes = len(corpus.ids) - (itself >= 0)
+    others = sizes - np.array([len(rows) for rows in wanted])
+    better = ranks - 1 - _outranks(itself, wanted, queries.vectors, corpus.vectors)
     recall = {k: recall_at_k(ranked, wanted, k) for k in KS}
     mean = macro_average([recall[1]], seed)
     return TaskScores(
@@ -99,6 +104,7 @@ def _score(manifest: Manifest, task: str, split: str, corpus: Encoded, embedder:
         positives=_mean(len(found) for found in wanted),
         recall={k: float(values.mean()) for k, values in recall.items()},
         hit={k: float(hit_at_k(ranked, wanted, k).mean()) for k in KS},
+        hit_1_small=_mean(hit_1_among(SMALL_CORPUS, others, better)) if min(others) >= SMALL_CORPUS - 1 else None,
         chance_recall={k: _mean(chance_recall(n, k) for n in sizes.tolist()) for k in KS},
         chance_hit={
             k: _mean(chance_hit(n, len(found), k) for n, found in zip(sizes.tolist(), wanted, strict=True)) for k in KS
@@ -118,6 +124,16 @@ def without(ranked: NDArray[np.int64], itself: NDArray[np.int64]) -> NDArray[np.
     removed = ranked == itself[:, None]
     order = np.argsort(removed, axis=1, kind="stable")
     return np.take_along_axis(np.where(removed, -1, ranked), order, axis=1)
+
+
+def _outranks(
+    itself: NDArray[np.int64], positives: Sequence[Collection[int]], queries: Scores, corpus: Scores
+) -> NDArray[np.bool_]:
+    """Which queries [q] have a row `itself` in the corpus that is nearer to them than their best positive."""
+    own = np.einsum("qd,qd->q", queries, corpus[itself])
+    best = [float((corpus[sorted(rows)] @ query).max()) for rows, query in zip(positives, queries, strict=True)]
+    nearer: NDArray[np.bool_] = (itself >= 0) & (own > np.array(best))
+    return nearer
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -8,6 +8,7 @@ from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import hypergeom
 
 Values = NDArray[np.float64]
 
@@ -89,6 +90,15 @@ def chance_ndcg(corpus: int, positives: int, k: int) -> float:
     """Expected nDCG@k of a random ranking, whose every rank holds a positive with probability p / n."""
     gains = _discounts(k)
     return float(positives / corpus * gains[:corpus].sum() / gains[:positives].sum())
+
+
+def hit_1_among(size: int, others: NDArray[np.int64], better: NDArray[np.int64]) -> Values:
+    """For each query, how likely a positive comes first in a corpus of `size`: its best, and others by chance.
+
+    Of the `others` [queries], which are at least size - 1 rows without positives, `better` [queries] outrank its best
+    positive, and none of these may be drawn: C(others - better, size - 1) / C(others, size - 1), as float64 [queries].
+    """
+    return np.asarray(hypergeom.pmf(0, others, better, size - 1), np.float64)
 
 
 def macro_average(groups: Sequence[Values], seed: int, resamples: int = 2000, level: float = 0.95) -> Estimate:

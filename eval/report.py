@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from eval.heldout import HeldOutReport, TaskScores
+from eval.heldout import SMALL_CORPUS, HeldOutReport, TaskScores
 from eval.promotion import TaskComparison
 from eval.verdict import Verdict
 from infra.store import Store
@@ -13,10 +13,11 @@ from infra.store import Store
 SCORES_FILE = "heldout.json"
 SCORES_REPORT = "heldout.md"
 VERDICT_REPORT = "verdict.md"
-HEADER = (
-    "| task | queries | corpus | R@1 | 95% of R@1 | R@5 | R@10 | hit@1 | hit@10 | chance R@1 | R@1 / chance |",
-    "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+COLUMNS = (
+    *("task", "queries", "corpus", "R@1", "95% of R@1", "R@5", "R@10", "hit@1", "hit@10"),
+    *(f"hit@1 of {SMALL_CORPUS}", "chance R@1", "R@1 / chance"),
 )
+HEADER = (f"| {' | '.join(COLUMNS)} |", f"|---|{'---:|' * (len(COLUMNS) - 1)}")
 
 
 def to_json(report: HeldOutReport) -> str:
@@ -31,7 +32,9 @@ def to_markdown(report: HeldOutReport) -> str:
     title = f"# Held-out retrieval\n\nRelease {report.release_id}, split {report.split}.\n"
     notes = (
         "R@k is recall: the share of a query's positives among its first k results. hit@k is whether any is.\n"
-        "Chance is the expectation under a random ranking. The interval is a bootstrap over queries."
+        f"hit@1 of {SMALL_CORPUS} is to be expected in a corpus of as many of these targets, drawn by chance: by it "
+        "splits of any size compare.\nChance is the expectation under a random ranking. The interval is a bootstrap "
+        "over queries."
     )
     return "\n".join([title, *HEADER, *map(_row, report.tasks), "", notes, ""])
 
@@ -66,7 +69,7 @@ def _compared(task: TaskComparison) -> str:
 
 
 def _task(scores: TaskScores) -> dict[str, object]:
-    named = {
+    named: dict[str, float | None] = {
         f"{prefix}@{k}": value
         for prefix, values in (
             ("R", scores.recall),
@@ -77,14 +80,16 @@ def _task(scores: TaskScores) -> dict[str, object]:
         for k, value in values.items()
     }
     facts = {name: getattr(scores, name) for name in ("task", "queries", "corpus", "positives")}
+    named[f"hit@1 of {SMALL_CORPUS}"] = scores.hit_1_small
     return {**facts, **named, "R@1 95%": scores.recall_1_interval, "R@1 / chance": scores.ratio_to_chance}
 
 
 def _row(scores: TaskScores) -> str:
     low, high = scores.recall_1_interval
-    shares = (scores.recall[5], scores.recall[10], scores.hit[1], scores.hit[10], scores.chance_recall[1])
+    shares = (scores.recall[5], scores.recall[10], scores.hit[1], scores.hit[10])
+    small = "" if scores.hit_1_small is None else f"{scores.hit_1_small:.1%}"
     return (
         f"| {scores.task} | {scores.queries} | {scores.corpus} | {scores.recall[1]:.1%} | {low:.1%} to {high:.1%} | "
         + " | ".join(f"{share:.1%}" for share in shares)
-        + f" | {scores.ratio_to_chance:.1f} |"
+        + f" | {small} | {scores.chance_recall[1]:.1%} | {scores.ratio_to_chance:.1f} |"
     )

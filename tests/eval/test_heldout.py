@@ -105,6 +105,34 @@ def test_a_text_is_not_its_own_best_answer(tmp_path: Path) -> None:
     assert without(np.array([[2, 0, 1], [1, 2, 0]]), np.array([0, -1])).tolist() == [[2, 1, -1], [1, 2, 0]]
 
 
+class ChainEmbedder:
+    """Text wN is near to its neighbours in number; with an instruction it moves a bit away from itself."""
+
+    dim = 20
+
+    def embed(self, sides: Sequence[Side], instruction: str = "") -> NDArray[np.float32]:
+        numbers = [int((side.text or "").strip("w")) for side in sides]
+        drawn = np.random.default_rng(3).normal(size=(400, 2, self.dim)).astype(np.float32)
+        vectors = np.stack([drawn[n, 0] + drawn[n + 1, 0] + 0.7 * bool(instruction) * drawn[n, 1] for n in numbers])
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_the_hit_among_two_hundred_is_that_of_corpora_drawn_from_the_split(tmp_path: Path) -> None:
+    """Each text is the query of one pair and the target of the one before, and no answer to itself."""
+    count = 300
+    manifest = write_val(tmp_path, [("T2T", f"w{n}", f"w{n + 1}") for n in range(count)])
+    (scores,) = evaluate_heldout(manifest, ChainEmbedder()).tasks
+    texts = [Side(text=f"w{n}") for n in range(count + 1)]
+    cosines = ChainEmbedder().embed(texts[:-1], INSTRUCTIONS["T2T"]) @ ChainEmbedder().embed(texts[1:]).T
+    rng, hits = np.random.default_rng(0), []
+    for query in range(count):
+        others = [row for row in range(count) if row not in (query, query - 1)]  # rows are those of the targets
+        hits += [cosines[query, query] > cosines[query, rng.choice(others, 199, False)].max() for _ in range(20)]
+    assert scores.hit_1_small == pytest.approx(np.mean(hits), abs=0.015)
+    assert 0.1 < scores.hit[1] < scores.hit_1_small < 0.9
+    assert "hit@1 of 200" in to_markdown(evaluate_heldout(manifest, ChainEmbedder()))
+
+
 def test_reports_are_the_same_bytes_and_name_their_metrics(tmp_path: Path) -> None:
     manifest = write_val(tmp_path, [("T2V", f"w{n}", f"w{n} w{n} w{n + 1}") for n in range(30)])
     first, again = (evaluate_heldout(manifest, WordEmbedder()) for _ in range(2))

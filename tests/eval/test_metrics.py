@@ -11,6 +11,7 @@ from eval.metrics import (
     chance_ndcg,
     chance_precision,
     chance_recall,
+    hit_1_among,
     hit_at_k,
     macro_average,
     ndcg_at_k,
@@ -53,6 +54,21 @@ def test_chance_is_the_mean_over_random_rankings(corpus: int, positives: int, k:
     assert hit_at_k(ranked, wanted, k).mean() == pytest.approx(chance_hit(corpus, positives, k), abs=0.06)
     assert precision_at_k(ranked, wanted, k).mean() == pytest.approx(chance_precision(corpus, positives, k), abs=0.06)
     assert ndcg_at_k(ranked, wanted, k).mean() == pytest.approx(chance_ndcg(corpus, positives, k), abs=0.06)
+
+
+@given(st.integers(1, 40), st.integers(0, 40), st.integers(1, 40), st.integers(0, 99))
+def test_the_hit_in_a_smaller_corpus_is_the_mean_over_corpora_drawn(
+    others: int, better: int, size: int, seed: int
+) -> None:
+    better, size = min(better, others), min(size, others + 1)
+    rng = np.random.default_rng(seed)
+    drawn = np.array([rng.permutation(others)[: size - 1] for _ in range(2000)])
+    first = (drawn >= better).all(axis=1).mean()  # the better ones are the first of the others
+    assert hit_1_among(size, np.array([others]), np.array([better]))[0] == pytest.approx(first, abs=0.06)
+
+
+def test_the_hit_in_the_whole_corpus_is_the_hit() -> None:
+    assert hit_1_among(813, np.array([812, 812]), np.array([0, 1])).tolist() == pytest.approx([1, 0])
 
 
 def test_the_interval_is_seeded_and_covers_the_true_mean() -> None:

@@ -22,6 +22,7 @@ def task_scores(task: str, values: Sequence[float], chance: float) -> TaskScores
         positives=1.0,
         recall={1: mean},
         hit={1: mean},
+        hit_1_small=None,
         chance_recall={1: chance},
         chance_hit={1: chance},
         recall_1_interval=(0.0, 1.0),
