@@ -62,7 +62,7 @@ class PackedFrames:
         """One encoded frame; raises RowError `damaged` when its bytes are not those packed, or no JPEG or PNG."""
         try:
             frame = self._archive.read(self._members[number])
-        except (zipfile.BadZipFile, EOFError) as error:
+        except (zipfile.BadZipFile, EOFError, ValueError) as error:  # the last for a place before the file
             raise RowError("damaged", f"packed frame {number} of {len(self)}: {error}") from error
         if not begins_like_frame(frame):
             raise RowError("damaged", f"packed frame {number} of {len(self)} is neither a JPEG nor a PNG")

@@ -134,6 +134,7 @@ def main() -> None:
     settings = TrainSettings(
         epochs=1000,
         max_steps=options.steps,
+        optimizer="adamw",
         learning_rate=3e-5,
         bfloat16=not options.self_test,
         checkpoint_steps=10**6,
@@ -148,7 +149,7 @@ def main() -> None:
             if options.way and way.name not in options.way:
                 continue
             if options.self_test:
-                gve = Gve.tiny(WORDS, TinySettings(vocab_size=400), TrainSettings().tiny_inputs, 0)
+                gve = Gve.tiny(WORDS, TinySettings(layers=2, vocab_size=400), TrainSettings().tiny_inputs, 0)
             else:
                 tokenizer = train_tokenizer(WORDS, 400)
                 gve = Gve.start(options.architecture, tokenizer, 0, torch.bfloat16, ranks.device)

@@ -15,7 +15,7 @@ SETTINGS = BatchSettings(size=8, tasks=("T2V",), mine_negatives=True)
 
 def tiny(seed: int = 0) -> Gve:
     """A model that finds texts and clips alike, as every model of random weights does."""
-    sizes = TinySettings(vocab_size=320, hidden=64, intermediate=128, vision_hidden=32)
+    sizes = TinySettings(layers=2, vocab_size=320, hidden=64, intermediate=128, vision_hidden=32)
     return Gve.tiny(["A red square moves left."], sizes, INPUTS, seed)
 
 

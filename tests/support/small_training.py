@@ -23,12 +23,13 @@ from train.settings import (
 
 SMALL = TrainSettings(
     epochs=25,
+    optimizer="adamw",
     learning_rate=2e-3,
     threads=1,
     rank_timeout_s=60.0,
     batches=BatchSettings(size=16),
     curriculum=CurriculumSettings(schedule="pyramid"),
-    tiny=TinySettings(vocab_size=320, hidden=64, intermediate=128, vision_hidden=32),
+    tiny=TinySettings(layers=2, vocab_size=320, hidden=64, intermediate=128, vision_hidden=32),
     tiny_inputs=InputSettings(frames=4, frame_max_pixels=56 * 56, image_max_pixels=56 * 56, max_tokens=96),
 )
 SHORT = replace(SMALL, epochs=3)

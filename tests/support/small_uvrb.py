@@ -137,7 +137,7 @@ class Counting:
 
 def save_tiny_gve(folder: Path) -> None:
     """A tiny GVE with random weights."""
-    sizes = TinySettings(vocab_size=320, hidden=32, intermediate=64, vision_hidden=32)
+    sizes = TinySettings(layers=2, vocab_size=320, hidden=32, intermediate=64, vision_hidden=32)
     inputs = InputSettings(frames=4, frame_max_pixels=56 * 56, image_max_pixels=56 * 56, max_tokens=128)
     Gve.tiny(["A red square moves left."], sizes, inputs, 7).save(folder)
 

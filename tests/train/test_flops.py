@@ -16,7 +16,7 @@ from train.pixels import PATCH_VALUES
 from train.settings import InputSettings, LoraSettings, TinySettings
 
 # Two vision blocks, so that one attends within windows; frames larger than a window of 8 x 8 patches.
-TINY = TinySettings(vocab_size=400, vision_depth=2)
+TINY = TinySettings(layers=2, vocab_size=400, vision_depth=2)
 LARGE = InputSettings(frames=4, frame_max_pixels=200 * 28 * 28, image_max_pixels=300 * 28 * 28, max_tokens=2000)
 
 

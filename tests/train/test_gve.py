@@ -27,7 +27,7 @@ from train.tiny import tiny_config, train_tokenizer
 
 @pytest.fixture(scope="module")
 def gve() -> Gve:
-    return Gve.tiny(TEXTS, TinySettings(vocab_size=400), INPUTS, seed=0)
+    return Gve.tiny(TEXTS, TinySettings(layers=2, vocab_size=400), INPUTS, seed=0)
 
 
 def test_embeddings_are_unit_vectors_that_differ(gve: Gve) -> None:
@@ -100,7 +100,9 @@ def test_saved_and_loaded_it_gives_the_same_vectors_and_files(gve: Gve, tmp_path
 
 
 def test_loads_a_checkpoint_with_a_generation_head_and_none_of_our_files(gve: Gve, tmp_path: Path) -> None:
-    whole = Qwen2_5_VLForConditionalGeneration(tiny_config(gve.inputs.tokenizer, TinySettings(vocab_size=400)))
+    whole = Qwen2_5_VLForConditionalGeneration(
+        tiny_config(gve.inputs.tokenizer, TinySettings(layers=2, vocab_size=400))
+    )
     whole.model.load_state_dict(gve.model.state_dict())
     whole.save_pretrained(tmp_path)
     gve.inputs.tokenizer.save(str(tmp_path / "tokenizer.json"))
@@ -155,9 +157,9 @@ def test_it_starts_from_random_weights_in_the_shape_of_an_architecture(gve: Gve,
 
 
 def test_the_tiny_model_has_the_published_shape(gve: Gve) -> None:
-    config = tiny_config(gve.inputs.tokenizer, TinySettings(vocab_size=400))
-    assert sum(config.text_config.rope_parameters["mrope_section"]) == 128 // 4 // 2
-    assert config.vision_config.out_hidden_size == gve.dim == 128
+    config = tiny_config(gve.inputs.tokenizer, TinySettings(layers=2, vocab_size=400))
+    assert sum(config.text_config.rope_parameters["mrope_section"]) == 96 // 4 // 2
+    assert config.vision_config.out_hidden_size == gve.dim == 96
 
 
 def test_the_tokenizer_depends_on_the_texts_alone_and_reads_any_text(tmp_path: Path) -> None:

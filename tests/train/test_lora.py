@@ -20,7 +20,7 @@ from train.lora import (
 )
 from train.settings import LoraSettings, TinySettings
 
-TINY = TinySettings(vocab_size=400)
+TINY = TinySettings(layers=2, vocab_size=400)
 LORA = LoraSettings(rank=4)
 
 
@@ -47,7 +47,7 @@ def trained() -> Gve:
 def test_adapters_stand_beside_the_language_model_s_layers_alone() -> None:
     """Rank x (inputs + outputs) for each of six layers; the vision tower has three of the same names."""
     gve = adapted()
-    hidden, shared, inner = 128, 64, 256
+    hidden, shared, inner = 96, 48, 128
     block = (hidden + hidden) + 2 * (hidden + shared) + 3 * (hidden + inner)
     state = trainable_state(gve.model)
     assert sum(tensor.numel() for tensor in state.values()) == 4 * block * TINY.layers

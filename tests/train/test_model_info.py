@@ -65,7 +65,7 @@ def test_an_unknown_name_is_wrong_usage_and_lists_the_known_ones() -> None:
 
 
 def test_a_folder_s_configuration_is_enough(tmp_path: Path) -> None:
-    gve = Gve.tiny(TEXTS, TinySettings(vocab_size=400), INPUTS, seed=0)
+    gve = Gve.tiny(TEXTS, TinySettings(layers=2, vocab_size=400), INPUTS, seed=0)
     gve.save(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     facts = model_info(str(tmp_path))

@@ -32,7 +32,7 @@ CAPTIONS = ["A {0} {1} moves {2}.", "{1}, {0}", "It goes {2}.", "{0}", "Somethin
 @pytest.fixture(scope="module")
 def prober(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prober")
-    Gve.tiny(CAPTIONS, TinySettings(vocab_size=400), TINY_INPUTS, seed=0).save(folder)
+    Gve.tiny(CAPTIONS, TinySettings(layers=2, vocab_size=400), TINY_INPUTS, seed=0).save(folder)
     return folder
 
 
@@ -130,7 +130,7 @@ def test_the_fingerprint_is_the_content_s(prober: Path, tmp_path: Path) -> None:
     (moved / "steps.jsonl").write_text("{}")
     assert Embed(prober=str(moved)).fingerprint([]) == mark
     settings = (moved / "config.json").read_text()
-    (moved / "config.json").write_text(settings.replace('"frames": 8', '"frames": 4'))
+    (moved / "config.json").write_text(settings.replace('"frames": 4', '"frames": 8'))
     assert Embed(prober=str(moved)).fingerprint([]) != mark
     (moved / "config.json").write_text(settings)
     weights = bytearray((moved / "model.safetensors").read_bytes())
@@ -164,4 +164,4 @@ def test_workers_give_the_vectors_that_this_process_gives(
     assert tables.query("SELECT clip_vector, text_vector FROM out_embed ORDER BY key") == [
         {name: row[name] for name in ("clip_vector", "text_vector")} for row in here
     ]
-    assert unpack(tables.table("out_embed", ["clip_vector"])["clip_vector"]).shape == (3, 128)
+    assert unpack(tables.table("out_embed", ["clip_vector"])["clip_vector"]).shape == (3, 96)

@@ -26,7 +26,7 @@ assert IMAGE is not None
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model")
-    Gve.tiny(TEXTS, TinySettings(vocab_size=400), INPUTS, seed=0).save(path)
+    Gve.tiny(TEXTS, TinySettings(layers=2, vocab_size=400), INPUTS, seed=0).save(path)
     (path.parent / "clip.mp4").write_bytes(VIDEO)
     (path.parent / "still.jpg").write_bytes(IMAGE)
     return path

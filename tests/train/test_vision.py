@@ -20,7 +20,7 @@ GRIDS = torch.tensor([[2, 20, 36], [1, 4, 6], [4, 16, 16], [2, 20, 36]])
 @pytest.fixture(scope="module")
 def towers() -> tuple[Any, Any]:
     """transformers' own tower, three blocks of which the last attends to whole frame pairs, and a quickened one."""
-    config = tiny_config(train_tokenizer([], 300), TinySettings(vocab_size=300, vision_depth=3))
+    config = tiny_config(train_tokenizer([], 300), TinySettings(layers=2, vocab_size=300, vision_depth=3))
     native = random_model(config, seed=0).visual
     quick = deepcopy(native)
     quicken(quick)

@@ -34,7 +34,9 @@ class CaptionerSettings(Settings):
     seed: int = 42
     world: WorldSettings = field(default_factory=WorldSettings)
     inputs: InputSettings = CAPTIONER_INPUTS
-    sizes: TinySettings = field(default_factory=lambda: TinySettings(vocab_size=1280, layers=3, vision_hidden=128))
+    sizes: TinySettings = field(
+        default_factory=lambda: TinySettings(vocab_size=1280, hidden=128, layers=3, intermediate=256, vision_hidden=128)
+    )
     look_steps: int = 900  # of the vision tower: what every token of single pictures shows
     watch_steps: int = 600  # of the language model: the same of clips, which takes several pictures
     first_steps: int = 300  # writing the beginnings of answers, which tell the facts
