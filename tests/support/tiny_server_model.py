@@ -36,7 +36,7 @@ PICTURES = {
 
 def write_tiny_server_model(folder: Path, texts: Iterable[str] = TEXTS, seed: int = 0) -> Path:
     """Write the model into `folder` and return it; the same seed gives the same weights."""
-    settings = TinySettings(layers=2, vocab_size=512)
+    settings = TinySettings(vocab_size=512, hidden=128, layers=2, intermediate=256, vision_hidden=64)
     tokenizer = train_tokenizer(texts, settings.vocab_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
