@@ -26,7 +26,7 @@ from train.inputs import Batch, InputBuilder, Prepared, collate, token_id
 from train.lora import has_adapters
 from train.pixels import MERGE, PATCH, TEMPORAL
 from train.settings import InputSettings, TinySettings
-from train.tiny import random_model, tiny_config, train_tokenizer
+from train.tiny import TEMPLATE, random_model, tiny_config, train_tokenizer
 from train.vision import quicken
 
 SETTINGS_KEY = "gve"  # our entry in the model's config.json
@@ -61,7 +61,11 @@ class Gve:
     @classmethod
     def tiny(cls, texts: Iterable[str], settings: TinySettings, inputs: InputSettings, seed: int) -> Gve:
         """A tiny model with random weights, and a tokenizer learnt from `texts`."""
-        tokenizer = train_tokenizer(texts, settings.vocab_size)
+        known = list(texts)
+        # What stands around the text in every prompt. Counted once, its words would be cut into letters, half of a
+        # prompt's tokens; counted once for ten texts as well, they are whole, and the texts lose nothing.
+        around = TEMPLATE * (len(known) // 10)
+        tokenizer = train_tokenizer([*known, *around], settings.vocab_size)
         return cls(random_model(tiny_config(tokenizer, settings), seed), tokenizer, inputs)
 
     @classmethod

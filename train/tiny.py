@@ -27,10 +27,7 @@ QWEN2_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# What stands around the texts in every prompt. Counted once, its words would be cut into letters, half of a prompt's
-# tokens; counted once for ten texts, they are whole, and the texts lose nothing.
 TEMPLATE = ("system\n", "user\n", "assistant\n", InputSettings.default_instruction, *INSTRUCTIONS.values())
-TEXTS_A_TEMPLATE = 10
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -49,8 +46,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         initial_alphabet=sorted(ByteLevel.alphabet()),
         show_progress=False,
     )
-    known = sorted(texts)
-    tokenizer.train_from_iterator([*known, *TEMPLATE * (1 + len(known) // TEXTS_A_TEMPLATE)], trainer)
+    tokenizer.train_from_iterator([*sorted(texts), *TEMPLATE], trainer)
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in SPECIAL_TOKENS])
     return tokenizer
 

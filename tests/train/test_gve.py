@@ -182,7 +182,8 @@ def test_words_of_the_prompt_stay_whole_however_many_texts_there_are() -> None:
     """The system prompt, the roles and the instruction stand in every prompt; in letters they were half of it."""
     drawn = Random(7)
     words = ["".join(drawn.choices("abcdefghijklmnoprstuvw", k=drawn.randint(3, 8))) for _ in range(500)]
-    tokenizer = train_tokenizer((" ".join(drawn.choices(words, k=12)) for _ in range(5000)), 1024)
+    texts = [" ".join(drawn.choices(words, k=12)) for _ in range(5000)]
+    tokenizer = Gve.tiny(texts, TinySettings(), INPUTS, seed=0).inputs.tokenizer
     for part in ("system\n", "user\n", "assistant\n", InputSettings.default_instruction, INSTRUCTIONS["T2V"]):
         tokens = tokenizer.encode(part).tokens
         assert len(tokens) <= len(part.replace(".", " .").replace("\n", " n").split()), tokens
