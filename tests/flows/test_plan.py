@@ -94,9 +94,11 @@ def test_disk_and_bottleneck_are_the_true_ones(planned: Any, truth: tuple[Path, 
         media = sum(path.stat().st_size for path in lake.glob(f"stages/{stage['name']}-*/media/*/*"))
         if media:
             assert stage["bytes"]["point"] == pytest.approx(media, rel=0.25), stage
-    # On these small videos captions and queries take much the same and far more than all others.
+    # Captions, queries and scan take far more than all others; which of them most, a busy machine decides.
+    planned_slowest = max(planned["stages"], key=lambda stage: stage["seconds"]["point"])
+    assert planned["bottleneck"]["stage"] == planned_slowest["name"]
     slowest = max(counts.values(), key=lambda stage: stage.seconds).name
-    assert {slowest, planned["bottleneck"]["stage"]} <= {"captions", "queries"}
+    assert {slowest, planned["bottleneck"]["stage"]} <= {"captions", "queries", "scan"}
     assert planned["disk"]["free_bytes"] > planned["disk"]["bytes"]["high"]
 
 
