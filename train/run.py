@@ -60,7 +60,7 @@ class TrainingRun:
         planned = settings.epochs * self.epoch_steps
         self.steps = min(planned, settings.max_steps or planned)
         self.weights = [weight for weight in gve.model.parameters() if weight.requires_grad]
-        self.optimizer = make_optimizer(gve.model, settings.weight_decay, settings.optimizer == "muon")
+        self.optimizer = make_optimizer(gve.model, settings.weight_decay, settings.muon)
         self.progress = self._restored() or Progress(epoch=0, step=0)
 
     def finish(self, prober: Gve | None, watcher: Watcher | None) -> None:

@@ -147,7 +147,8 @@ class TrainSettings(Settings):
     seed: int = 42
     epochs: int = 20
     max_steps: int = 0  # stop after this many steps; 0: after the epochs
-    optimizer: Literal["adamw", "muon"] = "muon"  # for linear layers; it learns faster from random weights
+    # Empty: the paper's AdamW for a checkpoint; for random weights Muon for the linear layers, which learn faster by it.
+    optimizer: Literal["", "adamw", "muon"] = ""
     learning_rate: float = 3e-3  # at its peak
     warmup_share: float = 0.05  # of all steps
     weight_decay: float = 0.1  # on matrices only
@@ -170,6 +171,11 @@ class TrainSettings(Settings):
     def __post_init__(self) -> None:
         if min(self.checkpoint_steps, self.checkpoints_kept) < 1:
             raise UsageError("recipe: train.checkpoint_steps and train.checkpoints_kept are at least 1")
+
+    @property
+    def muon(self) -> bool:
+        """Whether linear layers are left to Muon."""
+        return self.optimizer == "muon" or not (self.optimizer or self.checkpoint)
 
     def decisive(self) -> dict[str, Any]:
         """The settings that decide the weights: all but how the machine is used."""

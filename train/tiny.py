@@ -33,8 +33,7 @@ TEMPLATE = ("system\n", "user\n", "assistant\n", InputSettings.default_instructi
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """A byte-level BPE tokenizer in Qwen2's form, learnt from `texts`; the same texts give the same one.
 
-    The order of the texts does not matter. Any text can be encoded,
-    whether or not its characters were seen.
+    The order of the texts does not matter. Any text can be encoded, whether or not its characters were seen.
     """
     tokenizer = Tokenizer(BPE())
     tokenizer.normalizer = NFC()

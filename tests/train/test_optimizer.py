@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Muon
 
 from train.optimizer import Optimizers, learning_rate, make_optimizer
+from train.settings import TrainSettings
 
 
 def test_the_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
@@ -67,3 +68,9 @@ def test_an_optimizer_that_took_over_what_another_knew_goes_on_like_it(muon: boo
     second.load_state_dict(deepcopy(first.state_dict()))
     expected, got = toys[0].take(first, 0.01), toys[1].take(second, 0.01)
     assert all(torch.equal(expected[name], got[name]) for name in expected)
+
+
+def test_a_checkpoint_is_trained_by_the_papers_optimizer_and_random_weights_by_muon_unless_told_otherwise() -> None:
+    assert [TrainSettings(checkpoint=folder).muon for folder in ("", "model")] == [True, False]
+    assert [TrainSettings(optimizer="muon", checkpoint=folder).muon for folder in ("", "model")] == [True, True]
+    assert not TrainSettings(optimizer="adamw").muon

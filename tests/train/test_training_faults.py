@@ -103,6 +103,5 @@ def test_two_ranks_killed_in_mid_epoch_go_on_to_the_same_weights_and_a_vanished_
     assert decisive(killed) == decisive(whole)
     assert read_report(str(killed)) == read_report(str(whole))
     assert [entry["pairs"] for entry in decisive(whole)] == [16] * 18
-    assert [entry["mined"]["negatives"] > 0 for entry in read_log(whole / "epochs.jsonl") if "mined" in entry] == [
-        True
-    ] * 2
+    mined = [entry["mined"]["negatives"] for entry in read_log(whole / "epochs.jsonl") if "mined" in entry]
+    assert [count > 0 for count in mined] == [True, True]
