@@ -147,7 +147,7 @@ class TrainSettings(Settings):
     seed: int = 42
     epochs: int = 20
     max_steps: int = 0  # stop after this many steps; 0: after the epochs
-    # Empty: the paper's AdamW for a checkpoint; for random weights Muon for the linear layers, which learn faster by it.
+    # Empty: the paper's AdamW for a checkpoint; from random weights Muon for linear layers, which learn faster by it.
     optimizer: Literal["", "adamw", "muon"] = ""
     learning_rate: float = 3e-3  # at its peak
     warmup_share: float = 0.05  # of all steps
