@@ -20,10 +20,12 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shards.clusters import Rows, find_centroids, training_rows
 from shards.groups import LABELS, codes, duplicate_groups
+from shards.index import read_index
 from shards.vectors import to_unit
 
 SCALE: Final = 4000  # sums of products stay under SCALE² and some, float32 is exact up to 2^24 = 16.8 million
@@ -33,6 +35,7 @@ CELL_TARGETS: Final = 1024  # targets of a cell, about
 PROBES: Final = 64  # cells that a query looks into; where there are no more, it is compared with every target
 SLAB: Final = 131_072  # queries whose cells are found at once
 NOBODY: Final = -1
+COLUMNS: Final = ("pair_id", "task", "video_id", "clip_id", "query_id", *LABELS)  # of an index, that mining asks for
 
 Steps = NDArray[np.int16]
 Scores = NDArray[np.float32]
@@ -120,6 +123,19 @@ class Known:
         """Those of one task and split, places in the table, with the vectors [len(members), dim] of their sides."""
         videos, query_ids, groups = self.videos[members], self.query_ids[members], self.groups[members]
         return Minable(queries, targets, videos, query_ids, groups, self.positives)
+
+
+def known_pairs(index: str, ids: NDArray[np.bytes_]) -> tuple[Known, Rows, NDArray[np.str_]]:
+    """What a release's index knows of all its pairs, and of each of `ids` [n] its row there and its task.
+
+    A release from before its index told which clips are duplicates is taken to have none.
+    """
+    table = pa.Table.from_batches(read_index(index, COLUMNS))
+    for label in {*LABELS} - {*table.column_names}:
+        table = table.append_column(label, pa.nulls(len(table), pa.string()))
+    rows = pc.index_in(pa.array([name.decode() for name in ids.tolist()], pa.string()), value_set=table["pair_id"])
+    tasks = np.array(table["task"].take(rows).to_pylist(), np.str_)
+    return Known.of(table), rows.to_numpy().astype(np.int64), tasks
 
 
 def score_limits(positives: Scores, max_share: float) -> Scores:

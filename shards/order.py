@@ -6,7 +6,7 @@ So a reader that was left anywhere goes on at the very next pair, and its place 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -26,7 +26,8 @@ class Order:
     few that remain are left out in this epoch), one for every reader: nodes times workers. A reader opens no shard
     that is not in its part. Its pairs are shuffled `window` at a time, so that it needs few shards at once.
 
-    Where the parts need not be `even`, nothing is left out: the first of them have one pair more.
+    Where the parts need not be `even`, nothing is left out: the first of them have one pair more. `arranged` puts the
+    pairs of each block, once shuffled, in another order: in each place comes the one that it names.
     """
 
     shards: tuple[Shard, ...]
@@ -36,6 +37,7 @@ class Order:
     part: int = 0
     parts: int = 1
     even: bool = True
+    arranged: NDArray[np.int32] | None = field(default=None, compare=False)  # [len]
 
     def __len__(self) -> int:
         """Pairs of this reader."""
@@ -52,7 +54,10 @@ class Order:
         first = number * self.window
         size = max(0, min(self.window, len(self) - first))
         rng = np.random.default_rng([self.seed, self.epoch, self.part, number])
-        in_run = self._start(self.part) + first + rng.permutation(size)
+        shuffled = rng.permutation(size)
+        if self.arranged is not None:
+            shuffled = shuffled[self.arranged[first : first + size]]
+        in_run = self._start(self.part) + first + shuffled
         shards, starts = self._run
         of = np.searchsorted(starts, in_run, side="right") - 1
         return [(shards[i], position) for i, position in zip(of.tolist(), (in_run - starts[of]).tolist(), strict=True)]

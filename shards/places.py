@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +45,24 @@ class PairPlaces:
         wanted = np.bytes_(pair_id.encode())
         row = int(np.searchsorted(self._ids, wanted))
         return None if row == len(self._ids) or self._ids[row] != wanted else row
+
+    def rows(self, places: Sequence[Place]) -> NDArray[np.int64]:
+        """Where the pairs in some places of these shards stand among `ids`."""
+        number = {shard.name: number for number, shard in enumerate(self._shards)}
+        wanted = np.array([(number[shard.name], position) for shard, position in places], np.int64).reshape(-1, 2)
+        return np.asarray(self._rows[self._starts[wanted[:, 0]] + wanted[:, 1]])
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        """How many samples the shards before each one hold."""
+        return np.cumsum([0, *(shard.samples for shard in self._shards)])
+
+    @cached_property
+    def _rows(self) -> NDArray[np.int64]:
+        """For every sample of the shards, one shard after the other, where its pair stands among `ids`."""
+        rows = np.empty(self._starts[-1], np.int64)
+        rows[self._starts[self._at[:, 0]] + self._at[:, 1]] = np.arange(len(self._at))
+        return rows
 
     def _read(self, index: str, names: Collection[str]) -> None:
         known = pa.array(names)

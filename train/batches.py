@@ -1,7 +1,8 @@
 """Task-homogeneous training batches from the shards of a release, in an order that a seed decides.
 
 Which pairs a task's next step takes is a function of (seed, passes over the task so far) alone: not of the cache,
-of threads, of which tasks came between, or of where an earlier run was killed.
+of threads, of which tasks came between, or of where an earlier run was killed. Where near pairs are put together, it
+is a function of what they were embedded as in the pass before, too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from infra.errors import RowError
@@ -27,6 +29,7 @@ from shards.records import HARD_NEGATIVE_TASKS, INSTRUCTIONS, Pair
 from shards.samples import Samples
 from shards.stream import BadSamples, PairStream
 from train.inputs import InputBuilder, Prepared
+from train.neighbours import Neighbours
 from train.pixels import PatchCache
 from train.settings import BatchSettings
 
@@ -91,8 +94,8 @@ class TrainingBatches:
                 self._shards[shard.task] = (*self._shards.get(shard.task, ()), shard)
         cache = ShardCache(Path(settings.shard_cache).expanduser(), settings.shard_cache_bytes)
         self._samples = Samples(manifest, cache)
-        asking = [s for task, shards in self._shards.items() for s in shards if task in HARD_NEGATIVE_TASKS]
-        self.places = PairPlaces(manifest, asking if settings.hard_negatives or settings.mine_negatives else [])
+        self.places = PairPlaces(manifest, self._looked_up())
+        self.neighbours = Neighbours(manifest, self.places) if settings.neighbours else None
         self.mined: NDArray[np.int32] | None = None  # for each of `places` that of its negative, or NOBODY
         self._inputs = inputs
         self._cache = PatchCache(settings.cache_bytes)
@@ -162,13 +165,25 @@ class TrainingBatches:
         for task, batches in self.tasks.items():
             batches.load_state_dict(state[task])
 
+    def _looked_up(self) -> list[Shard]:
+        """The shards whose pairs are looked up by their ids."""
+        named = HARD_NEGATIVE_TASKS if self.settings.hard_negatives or self.settings.mine_negatives else ()
+        tasks = self._shards if self.settings.neighbours else {*self._shards} & {*named}
+        return [shard for task in tasks for shard in self._shards[task]]
+
     def _task(self, task: str) -> TaskBatches:
         order = Order(self._shards[task], self.seed, 0, self.settings.shuffle_pairs, self.rank, self.ranks)
         size = self.size(task)
         ahead = 2 * size  # while one batch is trained on, the next is made ready
         return TaskBatches(
-            order, lambda order: PairStream(self._samples, order, self._prepare, self._pool, self.bad, ahead), size
+            order,
+            self._arranged,
+            lambda order: PairStream(self._samples, order, self._prepare, self._pool, self.bad, ahead),
+            size,
         )
+
+    def _arranged(self, order: Order) -> NDArray[np.int32] | None:
+        return self.neighbours.arranged(order, self.settings.neighbours) if self.neighbours else None
 
     def _prepare(self, pair: Pair) -> PreparedPair:
         kept = self._kept.get(pair.pair_id)
@@ -217,9 +232,18 @@ class TaskBatches:
     the last batches of a pass are short, or empty.
     """
 
-    def __init__(self, order: Order, stream: Callable[[Order], PairStream[PreparedPair]], size: int) -> None:
-        """`stream` reads an order of the task's pairs; `order` is that of the first pass."""
-        self._order, self._open, self._size = order, stream, size
+    def __init__(
+        self,
+        order: Order,
+        arranged: Callable[[Order], NDArray[np.int32] | None],
+        stream: Callable[[Order], PairStream[PreparedPair]],
+        size: int,
+    ) -> None:
+        """`order` is that of the first pass; `arranged` is asked for that field of each pass's, before its first batch.
+
+        `stream` reads such an order.
+        """
+        self._order, self._arrange, self._open, self._size = order, arranged, stream, size
         self._whole = len(order) // size
         self._begin(0)
 
@@ -237,15 +261,25 @@ class TaskBatches:
 
     def state_dict(self) -> dict[str, Any]:
         """Where it stands, after the batch it gave last."""
-        return {"passes": self.passes, "batch": self._batch, "stream": self._stream.state_dict()}
+        arranged = self._stream.order.arranged
+        return {
+            "passes": self.passes,
+            "batch": self._batch,
+            "stream": self._stream.state_dict(),
+            "arranged": None if arranged is None else torch.from_numpy(arranged),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the same batches stood; raises UsageError for the state of others."""
-        self._begin(state["passes"])
+        arranged = state["arranged"]
+        self._read(state["passes"], None if arranged is None else arranged.numpy())
         self._batch = state["batch"]
         self._stream.load_state_dict(state["stream"])
 
     def _begin(self, passes: int) -> None:
+        self._read(passes, self._arrange(replace(self._order, epoch=passes)))
+
+    def _read(self, passes: int, arranged: NDArray[np.int32] | None) -> None:
         self.passes, self._batch = passes, 0  # finished passes; batches given of this one
-        self._stream = self._open(replace(self._order, epoch=passes))
+        self._stream = self._open(replace(self._order, epoch=passes, arranged=arranged))
         self._pairs = iter(self._stream)

@@ -39,6 +39,7 @@ class Checkpoint:
     weights: dict[str, Tensor]
     optimizer: dict[str, Any]
     mined: Tensor | None = None  # int32 [n], the negatives of the epoch under way, as `TrainingBatches.use_mined` takes
+    neighbours: dict[str, Tensor] | None = None  # the state of `TrainingBatches.neighbours`
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, identity: dict[str, Any], keep: int) -> None:
@@ -56,6 +57,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, identity: dict[str, An
         "weights": checkpoint.weights,
         "optimizer": checkpoint.optimizer,
         "mined": checkpoint.mined,
+        "neighbours": checkpoint.neighbours,
     }
     with writing(str(folder)), whole_folder(folder / _name(progress)) as partial:
         _write(state, partial / STATE_FILE)
@@ -80,7 +82,7 @@ def last_checkpoint(folder: Path, identity: dict[str, Any]) -> Checkpoint | None
         )
     plan = EpochPlan(**state["plan"]) if state["plan"] else None
     progress = Progress(state["epoch"], state["step"], plan, tuple(state["readers"]))
-    return Checkpoint(progress, state["weights"], state["optimizer"], state["mined"])
+    return Checkpoint(progress, state["weights"], state["optimizer"], state["mined"], state["neighbours"])
 
 
 def publish_model(gve: Gve, folder: Path) -> None:

@@ -14,9 +14,11 @@ from torch.nn.functional import cross_entropy
 
 @dataclass(frozen=True)
 class ContrastiveResult:
-    """What one step gives: the loss, to be differentiated, and three measures of its cosines."""
+    """What one step gives: the loss, to be differentiated, what it is of, and three measures of its cosines."""
 
     loss: Tensor
+    queries: Tensor  # [n, dim] unit vectors, detached
+    targets: Tensor  # [n, dim]
     positive_score: float  # mean over pairs of a query and its own target
     negative_gap: float | None  # mean of that less the best kept negative's, over queries with one; None: none has
     masked: float  # share of all negatives of both directions left out as suspected positives
@@ -98,6 +100,8 @@ def contrastive_loss(
     asked, left = int(candidates.sum() + others.sum()), int(kept.sum() + kept_back.sum())
     return ContrastiveResult(
         loss=(_info_nce(scores, kept, temperature) + _info_nce(back, kept_back, temperature)) / 2,
+        queries=queries.detach(),
+        targets=targets.detach(),
         positive_score=float(scores.detach().diagonal().mean()),
         negative_gap=_gap(scores.detach(), kept),
         masked=(asked - left) / asked if asked else 0.0,

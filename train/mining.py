@@ -15,23 +15,18 @@ from itertools import islice
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
 from infra.errors import RunFailed
 from shards.clusters import Rows
-from shards.groups import LABELS
-from shards.index import read_index
-from shards.mining import NOBODY, SCALE, Known, Mined, Steps, mine, score_limits, to_steps
+from shards.mining import NOBODY, SCALE, Known, Mined, Steps, known_pairs, mine, score_limits, to_steps
 from shards.records import HARD_NEGATIVE_TASKS
 from train.batches import PreparedPair, TrainingBatches
 from train.gve import Gve
 from train.progress import StepProgress
 from train.ranks import Ranks
 
-COLUMNS: Final = ("pair_id", "task", "video_id", "clip_id", "query_id", *LABELS)
 PAIRS_AT_ONCE: Final = 32  # whose media are embedded in one call
 PAIRS_OF_ROUND: Final = 1024  # a rank's, after which ranks exchange vectors: none is ever far behind the others
 
@@ -88,19 +83,6 @@ def mine_negatives(prober: Gve, batches: TrainingBatches, ranks: Ranks, shown: S
     cosines = np.concatenate(scores).astype(np.float64) / SCALE**2
     bad = sum(ranks.share(batches.bad.counts - before), Counter[str]())
     return Mining(negatives, queries, float(cosines.mean()) if len(cosines) else None, dict(sorted(bad.items())))
-
-
-def known_pairs(index: str, ids: NDArray[np.bytes_]) -> tuple[Known, Rows, NDArray[np.str_]]:
-    """What a release's index knows of all its pairs, and of each of `ids` [n] its row there and its task.
-
-    A release from before its index told which clips are duplicates is taken to have none.
-    """
-    table = pa.Table.from_batches(read_index(index, COLUMNS))
-    for label in {*LABELS} - {*table.column_names}:
-        table = table.append_column(label, pa.nulls(len(table), pa.string()))
-    rows = pc.index_in(pa.array([name.decode() for name in ids.tolist()], pa.string()), value_set=table["pair_id"])
-    tasks = np.array(table["task"].take(rows).to_pylist(), np.str_)
-    return Known.of(table), rows.to_numpy().astype(np.int64), tasks
 
 
 def embed_task(

@@ -166,8 +166,8 @@ class TrainingRun:
 
     def _step(self, batch: TrainBatch, rate: float) -> dict[str, Any] | None:
         """One step and its figures; None when all ranks together have less than two pairs, the others being bad."""
-        pairs = sum(self.ranks.share(len(batch.pairs)))
-        if pairs < 2:
+        pair_ids = [name for part in self.ranks.share([pair.pair_id for pair in batch.pairs]) for name in part]
+        if len(pair_ids) < 2:
             return None
         # What is dropped out depends on the step alone, so a resumed run needs no state of the generator.
         torch.manual_seed(self.settings.seed + self.progress.step * self.ranks.size + self.ranks.rank)
@@ -175,8 +175,10 @@ class TrainingRun:
         ids, sides = ids_and_sides(batch.pairs)
         result = self._backward(batch, ids, sides)
         self.optimizer.step(rate)
+        if self.batches.neighbours:
+            self.batches.neighbours.see(pair_ids, result.queries, result.targets)
         return {
-            "pairs": pairs,
+            "pairs": len(pair_ids),
             "loss": float(result.loss),
             "positive_score": result.positive_score,
             "negative_gap": result.negative_gap,
@@ -222,6 +224,8 @@ class TrainingRun:
         self.optimizer.load_state_dict(found.optimizer)
         if found.mined is not None:
             self.batches.use_mined(found.mined.numpy())
+        if self.batches.neighbours and found.neighbours:
+            self.batches.neighbours.load_state_dict(found.neighbours)
         self.batches.load_state_dict(found.progress.readers[self.ranks.rank])
         return found.progress
 
@@ -232,7 +236,8 @@ class TrainingRun:
             progress = replace(self.progress, readers=readers)
             mined = self.batches.mined if progress.plan else None  # the next epoch has others
             kept = None if mined is None else torch.from_numpy(mined)
-            made = Checkpoint(progress, trainable_state(self.gve.model), self.optimizer.state_dict(), kept)
+            near = self.batches.neighbours.state_dict() if self.batches.neighbours else None
+            made = Checkpoint(progress, trainable_state(self.gve.model), self.optimizer.state_dict(), kept, near)
             save_checkpoint(self.out / CHECKPOINTS, made, self.identity, self.settings.checkpoints_kept)
 
 

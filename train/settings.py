@@ -85,6 +85,7 @@ class BatchSettings(Settings):
     mine_negatives: bool = False  # anew before each epoch (`train.mining`), in place of those that the release names
     negative_max_share: float = 0.95  # of the positive's cosine that a mined negative's is at most
     shuffle_pairs: int = 2048  # pairs of a task that are shuffled among themselves, from a few shards at once
+    neighbours: int = 0  # of those, how many near ones come right behind a pair, into its batch (`train.neighbours`)
     readers: int = 3  # threads that read samples, decode and resize media
     cache_bytes: int = 2**30  # inputs kept in memory, so that a clip is decoded once and not every epoch
     shard_cache: str = "~/.cache/uvr/shards"  # where copies of shards from an object store are kept
@@ -97,6 +98,8 @@ class BatchSettings(Settings):
             raise UsageError("recipe: a batch of train.batches has at least two pairs: one has no negatives")
         if self.readers < 1:
             raise UsageError("recipe: train.batches.readers is at least 1")
+        if not 0 <= self.neighbours < min([self.size, *self.sizes.values()]):
+            raise UsageError("recipe: train.batches.neighbours is at least 0 and less than the pairs of a batch")
         if not 0 < self.negative_max_share <= 1:
             raise UsageError("recipe: train.batches.negative_max_share is a share of a cosine, over 0 to 1")
 

@@ -42,9 +42,11 @@ MINING = replace(
     lora=LoraSettings(rank=4),
     batches=BatchSettings(size=8, tasks=("T2V",), mine_negatives=True, negative_max_share=1.0),
 )
-# Everything that has a state besides the weights: the curriculum's plan, mined negatives, two optimizers.
+# Everything that has a state besides the weights: the curriculum's plan, mined negatives, near pairs, two optimizers.
 EVERYTHING = replace(
-    OFTEN, optimizer="muon", batches=replace(OFTEN.batches, mine_negatives=True, negative_max_share=1.0)
+    OFTEN,
+    optimizer="muon",
+    batches=replace(OFTEN.batches, mine_negatives=True, negative_max_share=1.0, neighbours=3),
 )
 RUNS = {"often": OFTEN, "mining": MINING, "everything": EVERYTHING}
 

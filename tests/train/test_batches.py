@@ -2,7 +2,6 @@
 
 import json
 import tarfile
-from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -10,35 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer
+from toy_batches import SETTINGS, content, make
 from toy_release import toy_pairs, write_release
 
 from infra.errors import UsageError
-from shards.manifest import load_manifest
 from train.batches import PreparedPair, TrainBatch, TrainingBatches
-from train.inputs import InputBuilder
-from train.settings import BatchSettings, InputSettings
-from train.tiny import train_tokenizer
-
-INPUTS = InputSettings(frames=4, frame_max_pixels=56 * 56, image_max_pixels=56 * 56)
-SETTINGS = BatchSettings(size=16, shuffle_pairs=20)
-
+from train.settings import BatchSettings
 
 PASS = ("T2V", "I2V", "T2T") * 2  # 40 pairs of each task: two whole batches
-
-
-def make(
-    release: str, settings: BatchSettings = SETTINGS, seed: int = 1, rank: int = 0, ranks: int = 1
-) -> TrainingBatches:
-    tokenizer: Tokenizer = train_tokenizer([], 300)
-    return TrainingBatches(load_manifest(release), InputBuilder(tokenizer, INPUTS, 2), settings, seed, rank, ranks)
-
-
-def content(batches: Iterable[TrainBatch]) -> list[tuple[str, list[str], Any]]:
-    return [
-        (batch.task, [pair.pair_id for pair in batch.pairs], [pair.query.ids.tolist() for pair in batch.pairs])
-        for batch in batches
-    ]
 
 
 def test_a_pass_serves_each_pair_of_a_task_at_most_once(toy_release: str) -> None:
