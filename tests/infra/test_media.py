@@ -1,6 +1,7 @@
 """Probing, sampling and encoding, on the sample videos and on files made here."""
 
 import csv
+import itertools
 import os
 import subprocess
 import sys
@@ -12,10 +13,11 @@ import av
 import decord
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sample_clips import shot, write_video
 
 from infra.errors import RowError
-from infra.media.decode import decode_image, sample_frames
+from infra.media.decode import SHORT_CLIP, decode_image, sample_frames
 from infra.media.encode import encode_clip, encode_image, encode_video
 from infra.media.probe import open_video, probe
 from infra.media.reader import FrameReader, middle_luma
@@ -133,13 +135,22 @@ def test_decord_and_pyav_give_the_same_frames(real_videos: Path, name: str) -> N
     indices = [int(np.abs(starts - starts[0] - t).argmin()) for t in times]
     assert np.abs(pictures.astype(int) - twin.get_batch(indices).asnumpy()).max() <= 1
 
-    clip = encode_clip(path, 0.5, 2.0, 224)  # read back by decord
-    pictures, times = sample_frames(clip.data, 4)
-    with av.open(BytesIO(clip.data)) as container:
+    clip = encode_clip(path, 0.5, 2.0, 224)
+    assert clip.frames <= SHORT_CLIP
+    frames = assert_frames_are_those_decoded_one_by_one(clip.data)
+    assert len(frames) == clip.frames
+    longer = [*itertools.islice(itertools.cycle(frames), SHORT_CLIP + 1)]  # read back by decord
+    assert_frames_are_those_decoded_one_by_one(encode_video(longer, 25))
+
+
+def assert_frames_are_those_decoded_one_by_one(clip: bytes) -> list[NDArray[np.uint8]]:
+    """And returns them all."""
+    pictures, times = sample_frames(clip, 4)
+    with av.open(BytesIO(clip)) as container:
         every = {round(f.time, 4): f.to_ndarray(format="rgb24") for f in container.decode(video=0)}
-    assert len(every) == clip.frames
     for picture, time_s in zip(pictures, times, strict=True):
         assert np.abs(picture.astype(int) - every[round(float(time_s), 4)]).max() <= 1
+    return list(every.values())
 
 
 @pytest.mark.parametrize(("height", "width"), [(90, 160), (360, 644), (600, 1000)])
