@@ -1,8 +1,8 @@
 """What each part of training gains: variants trained from several seeds on one release, and their table.
 
 The variants are those of the paper's table 3 (arXiv 2510.27571): without the composed tasks, with them, with the
-pyramid; and two other schedules beside. With all tasks they take the same number of steps of equal batches; without
-the composed ones an epoch has fewer. The table tells what each cost.
+pyramid; and two other schedules beside. All take the same number of steps; without the composed tasks, of which an
+epoch has fewer, they go on into further epochs. The table tells what each cost.
 """
 
 from __future__ import annotations
@@ -36,16 +36,17 @@ class Variant:
     name: str
     about: str
     overrides: tuple[str, ...]
+    is_partial: bool = False  # an epoch of it has fewer steps: it goes on until it has as many as REFERENCE
 
 
+REFERENCE = "proportional"
 VARIANTS = (
-    Variant("simple", "without composed tasks, by pairs", (SIMPLE, "train.curriculum.schedule=proportional")),
-    Variant("proportional", "all tasks, by pairs", ("train.curriculum.schedule=proportional",)),
+    Variant("simple", "without composed tasks, by pairs", (SIMPLE, "train.curriculum.schedule=proportional"), True),
+    Variant(REFERENCE, "all tasks, by pairs", ("train.curriculum.schedule=proportional",)),
     Variant("uniform", "all tasks alike", ("train.curriculum.schedule=uniform",)),
     Variant("reversed", "the pyramid upside down", ("train.curriculum.schedule=reversed",)),
     Variant("pyramid", "the Modality Pyramid", ("train.curriculum.schedule=pyramid",)),
 )
-REFERENCE = "proportional"
 
 
 def ablate(
@@ -68,15 +69,17 @@ def ablate(
     chosen = [variant for variant in VARIANTS if variant.name in names or not names]
     if unknown := set(names) - {variant.name for variant in VARIANTS}:
         raise UsageError(f"no variant {sorted(unknown)}; there are {', '.join(v.name for v in VARIANTS)}")
-    scores = []
-    for variant in chosen:
+    scores = dict[str, VariantScores]()
+    for variant in sorted(chosen, key=lambda variant: variant.name != REFERENCE):
+        steps = int(scores[REFERENCE].cost["steps"]) if variant.is_partial and REFERENCE in scores else 0
         runs = []
         for seed in seeds:
             tell(f"{variant.name}, seed {seed}")
-            runs.append(_run(variant, seed, manifest, f"{out}/{variant.name}-{seed}", recipe, overrides, split))
-        scores.append(_together(variant, runs))
-    reference = REFERENCE if any(variant.name == REFERENCE for variant in chosen) else chosen[0].name
-    rows = tabulate(scores, reference)
+            folder = f"{out}/{variant.name}-{seed}"
+            runs.append(_run(variant, seed, steps, manifest, folder, recipe, overrides, split))
+        scores[variant.name] = _together(variant, runs)
+    reference = REFERENCE if REFERENCE in scores else chosen[0].name
+    rows = tabulate([scores[variant.name] for variant in chosen], reference)
     text = markdown(rows, reference, seeds, load_manifest(manifest).release_id, split)
     store = Store(out)
     store.write("ablation.json", json.dumps([asdict(row) for row in rows], indent=1).encode() + b"\n")
@@ -91,10 +94,19 @@ class _Scored:
 
 
 def _run(
-    variant: Variant, seed: int, manifest: str, folder: str, recipe: str | None, overrides: Sequence[str], split: str
+    variant: Variant,
+    seed: int,
+    steps: int,
+    manifest: str,
+    folder: str,
+    recipe: str | None,
+    overrides: Sequence[str],
+    split: str,
 ) -> _Scored:
-    """Train and score one variant from one seed; what is there already is read."""
+    """Train and score one variant from one seed, for `steps` if not 0; what is there already is read."""
     settings = replace(read_recipe(recipe, [*overrides, *variant.overrides]).train, seed=seed)
+    if steps:
+        settings = replace(settings, epochs=steps, max_steps=steps)  # an epoch has a step at least
     report = train(manifest, folder, settings)
     scored = Path(folder, f"eval-{split}", SCORES_FILE)
     if not scored.exists():

@@ -51,7 +51,7 @@ class Neighbours:
     def arranged(self, order: Order, neighbours: int) -> NDArray[np.int32] | None:
         """How the pairs of each block of an order follow each other, for `Order.arranged`; None: as they are.
 
-        Each pair that was seen before has up to `neighbours` others behind it that it was near to.
+        Pairs that were seen before come in groups of one and up to `neighbours` others that it was near to.
         """
         if not self._seen.any():
             return None

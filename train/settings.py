@@ -85,7 +85,7 @@ class BatchSettings(Settings):
     mine_negatives: bool = False  # anew before each epoch (`train.mining`), in place of those that the release names
     negative_max_share: float = 0.95  # of the positive's cosine that a mined negative's is at most
     shuffle_pairs: int = 2048  # pairs of a task that are shuffled among themselves, from a few shards at once
-    neighbours: int = 0  # of those, how many near ones come right behind a pair, into its batch (`train.neighbours`)
+    neighbours: int = 0  # of those, near ones that come right behind a pair, into its batch (`train.neighbours`)
     readers: int = 3  # threads that read samples, decode and resize media
     cache_bytes: int = 2**30  # inputs kept in memory, so that a clip is decoded once and not every epoch
     shard_cache: str = "~/.cache/uvr/shards"  # where copies of shards from an object store are kept

@@ -1,11 +1,13 @@
 """The ablation trains and scores every variant from every seed, once, and its table is made of what they scored."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from toy_release import toy_pairs, write_release
+from toy_release import toy_pairs, toy_sample, write_release
 
 from flows.ablation import ablate
 from infra.errors import UsageError
@@ -39,3 +41,21 @@ def test_variants_are_trained_scored_and_compared(tmp_path: Path) -> None:
         ablate(release, str(out), None, FAST, [1, 2], ["nothing"])
     with pytest.raises(UsageError, match="two different seeds"):
         ablate(release, str(out), None, FAST, [1, 1])
+
+
+def composed_pairs() -> Iterable[dict[str, Any]]:
+    """A TI2V pair of every clip of the toy release."""
+    for number, sample in enumerate(pair for pair in toy_pairs() if "query.jpg" in pair):
+        sides = {"query_image": sample["query.jpg"], "target_video": sample["target.mp4"]}
+        yield toy_sample("TI2V", sample["split"], number, query_text=f"Number {number}", **sides)
+
+
+def test_without_composed_tasks_it_takes_as_many_steps(tmp_path: Path) -> None:
+    release = write_release(tmp_path, [*toy_pairs(), *composed_pairs()])
+    settings = [setting for setting in FAST if "max_steps" not in setting]
+    ablate(release, str(tmp_path / "out"), None, settings, [1, 2], ["simple", "proportional"], tell=lambda _: None)
+    rows = {row["name"]: row for row in json.loads((tmp_path / "out/ablation.json").read_text())}
+    assert list(rows) == ["simple", "proportional"]
+    assert rows["simple"]["cost"]["steps"] == rows["proportional"]["cost"]["steps"] == 8
+    seen = [json.loads((tmp_path / f"out/{name}-1/training.json").read_text())["seen_by_task"] for name in rows]
+    assert [("TI2V" in tasks, sum(tasks.values())) for tasks in seen] == [(False, 128), (True, 128)]
