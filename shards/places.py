@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from infra.errors import ReleaseCorrupt
 from shards.files import Shard
 from shards.index import read_index
 from shards.manifest import Manifest
@@ -20,7 +21,7 @@ class PairPlaces:
     """The places of the pairs of some shards; some 40 bytes a pair are kept."""
 
     def __init__(self, manifest: Manifest, shards: Sequence[Shard]) -> None:
-        """Reads the release's index; raises ReleaseCorrupt when it is missing or damaged."""
+        """Reads the release's index; raises ReleaseCorrupt when it is missing, damaged or does not know all pairs."""
         self._shards = sorted(shards, key=lambda shard: shard.name)
         self._ids = np.empty(0, dtype="S1")
         self._at = np.empty((0, 2), dtype=np.int64)  # shard and position
@@ -60,7 +61,7 @@ class PairPlaces:
     @cached_property
     def _rows(self) -> NDArray[np.int64]:
         """For every sample of the shards, one shard after the other, where its pair stands among `ids`."""
-        rows = np.empty(self._starts[-1], np.int64)
+        rows = np.empty(len(self._at), np.int64)
         rows[self._starts[self._at[:, 0]] + self._at[:, 1]] = np.arange(len(self._at))
         return rows
 
@@ -75,5 +76,7 @@ class PairPlaces:
             ids.append(np.array(kept["pair_id"].to_pylist(), dtype=np.bytes_))
             places.append(np.stack([kept[name].to_numpy(zero_copy_only=False) for name in ("shard", "position")], 1))
         joined = np.concatenate(ids)
+        if len(joined) != self._starts[-1]:
+            raise ReleaseCorrupt(f"{index} knows {len(joined)} of the {self._starts[-1]} pairs of {len(names)} shards")
         order = np.argsort(joined, kind="stable")
         self._ids, self._at = joined[order], np.concatenate(places)[order]

@@ -22,7 +22,7 @@ from shards.mining import Minable, Scores, known_pairs, to_steps
 from shards.order import Order
 from shards.places import PairPlaces
 
-LOOKED_AT: Final = 32  # nearest pairs of which a group is formed: some may be of the same video, or answers
+SPARE: Final = 25  # of the nearest pairs, looked at beyond those wanted: some may be of the same video, or answers
 
 
 class Neighbours:
@@ -83,15 +83,15 @@ def near_groups(pairs: Minable, neighbours: int) -> list[list[int]]:
     """All `pairs` in groups: the first that is left, and up to `neighbours` of the others left that are nearest to it.
 
     Two pairs are as near as the query of one is to the target of the other, whichever is nearer: so hard a negative is
-    the one for the other. Never together are pairs of which one's target may answer the other's query. Of equally near
-    ones the lower row wins.
+    the one for the other. Left out are those whose target may answer the first one's query, or the other way round. Of
+    equally near ones the lower row wins.
     """
     sides = pairs.queries.astype(np.float32), pairs.targets.astype(np.float32)
     left, groups = np.ones(len(sides[0]), bool), []
     for first in range(len(left)):
         if left[first]:
             left[first] = False
-            near = _nearest(first, *sides, left)
+            near = _nearest(first, *sides, left, neighbours + SPARE)
             first_often = np.full_like(near, first)
             may_answer = pairs.answer(first_often, near) | pairs.answer(near, first_often)
             group = near[~may_answer][:neighbours]
@@ -100,11 +100,11 @@ def near_groups(pairs: Minable, neighbours: int) -> list[list[int]]:
     return groups
 
 
-def _nearest(first: int, queries: Scores, targets: Scores, left: NDArray[np.bool_]) -> Rows:
-    """The nearest of those `left` to a pair, LOOKED_AT or as many as there are, the nearest first."""
+def _nearest(first: int, queries: Scores, targets: Scores, left: NDArray[np.bool_], count: int) -> Rows:
+    """The `count` nearest of those `left` to a pair, or as many as there are, the nearest first."""
     others = np.flatnonzero(left)
     scores = np.maximum(targets @ queries[first], queries @ targets[first])[others]
-    if len(others) > LOOKED_AT:
-        lowest = np.partition(scores, -LOOKED_AT)[-LOOKED_AT]
+    if len(others) > count:
+        lowest = np.partition(scores, -count)[-count]
         others, scores = others[scores >= lowest], scores[scores >= lowest]  # more than that where some are equal
-    return np.asarray(others[np.argsort(-scores, kind="stable")][:LOOKED_AT])
+    return np.asarray(others[np.argsort(-scores, kind="stable")][:count])

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 from small_training import OFTEN, decisive
 from toy_batches import SETTINGS, content, make
 
-from infra.errors import UsageError
+from infra.errors import ReleaseCorrupt, UsageError
+from shards.index import INDEX, write_index
+from shards.manifest import load_manifest
 from shards.mining import Minable, Positives, to_steps
-from train import neighbours as under_test
 from train.batches import TrainBatch, TrainingBatches
 from train.loop import train
-from train.neighbours import near_groups
+from train.neighbours import SPARE, near_groups
 from train.settings import BatchSettings
 
 RUN = replace(OFTEN, batches=BatchSettings(size=8, tasks=("T2V",), neighbours=3))
@@ -76,9 +78,10 @@ def test_only_the_nearest_are_looked_at() -> None:
     queries, targets = unit(rng.standard_normal((2, 100, 4)).astype(np.float32))
     pairs = pairs_of(queries, targets, range(100), range(100))
     assert near_groups(pairs, 3) == naive_groups(pairs, 3)
+    assert near_groups(pairs, 40) == naive_groups(pairs, 40)
     siblings = pairs_of(queries, targets, [0] * 100, range(100))
     assert near_groups(siblings, 3) == [[n] for n in range(100)]
-    assert under_test.LOOKED_AT < 100
+    assert 40 + SPARE < 100
 
 
 def test_a_pair_is_near_by_either_side_and_never_beside_an_answer() -> None:
@@ -155,6 +158,15 @@ def test_pairs_that_were_not_seen_stand_alone(toy_release: str) -> None:
     assert sorted(pair.pair_id for batch in one_pass(made) for pair in batch.pairs) == sorted(
         pair.pair_id for batch in one_pass(make(toy_release, NEAR)) for pair in batch.pairs
     )
+
+
+def test_an_index_that_does_not_know_all_pairs_is_told(toy_release: str, tmp_path: Path) -> None:
+    shutil.copytree(Path(toy_release).parent, tmp_path / "toy")
+    index = tmp_path / "toy" / INDEX
+    write_index(pq.read_table(index).slice(1).to_reader(), index)
+    known = sum(shard.samples for shard in load_manifest(toy_release).shards if shard.split == "train")
+    with pytest.raises(ReleaseCorrupt, match=f"{known - 1} of the {known} pairs"):
+        make(str(tmp_path / "toy/manifest.json"), NEAR)
 
 
 @pytest.mark.parametrize("left_at", [0, 2, 5])
