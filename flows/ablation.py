@@ -20,10 +20,12 @@ from eval.report import SCORES_FILE, write_report
 from flows.recipe import read_recipe
 from infra.errors import UsageError
 from infra.store import Store
-from shards.manifest import load_manifest
+from shards.manifest import Manifest, load_manifest
+from train.batches import steps_of_pass
 from train.gve import Gve
 from train.log import STEPS_FILE, read_log
 from train.loop import train
+from train.settings import TrainSettings
 
 TABLE = "ablation.md"
 SIMPLE = 'train.batches.tasks=["T2T", "T2I", "T2V", "I2V", "V2V"]'
@@ -36,7 +38,7 @@ class Variant:
     name: str
     about: str
     overrides: tuple[str, ...]
-    is_partial: bool = False  # an epoch of it has fewer steps: it goes on until it has as many as REFERENCE
+    is_partial: bool = False  # an epoch of it has fewer steps: it goes on until it has as many as the others
 
 
 REFERENCE = "proportional"
@@ -69,22 +71,32 @@ def ablate(
     chosen = [variant for variant in VARIANTS if variant.name in names or not names]
     if unknown := set(names) - {variant.name for variant in VARIANTS}:
         raise UsageError(f"no variant {sorted(unknown)}; there are {', '.join(v.name for v in VARIANTS)}")
-    scores = dict[str, VariantScores]()
-    for variant in sorted(chosen, key=lambda variant: variant.name != REFERENCE):
-        steps = int(scores[REFERENCE].cost["steps"]) if variant.is_partial and REFERENCE in scores else 0
+    release, scores = load_manifest(manifest), []
+    for variant in chosen:
+        settings = settings_of(variant, release, recipe, overrides)
         runs = []
         for seed in seeds:
             tell(f"{variant.name}, seed {seed}")
-            folder = f"{out}/{variant.name}-{seed}"
-            runs.append(_run(variant, seed, steps, manifest, folder, recipe, overrides, split))
-        scores[variant.name] = _together(variant, runs)
-    reference = REFERENCE if REFERENCE in scores else chosen[0].name
-    rows = tabulate([scores[variant.name] for variant in chosen], reference)
-    text = markdown(rows, reference, seeds, load_manifest(manifest).release_id, split)
+            runs.append(_run(manifest, f"{out}/{variant.name}-{seed}", replace(settings, seed=seed), split))
+        scores.append(_together(variant, runs))
+    reference = REFERENCE if any(variant.name == REFERENCE for variant in chosen) else chosen[0].name
+    rows = tabulate(scores, reference)
+    text = markdown(rows, reference, seeds, release.release_id, split)
     store = Store(out)
     store.write("ablation.json", json.dumps([asdict(row) for row in rows], indent=1).encode() + b"\n")
     store.write(TABLE, text.encode())
     return str(Path(out) / TABLE)
+
+
+def settings_of(variant: Variant, release: Manifest, recipe: str | None, overrides: Sequence[str]) -> TrainSettings:
+    """How a variant trains, whatever the seed; for as many steps as all tasks of the release take."""
+    settings = read_recipe(recipe, [*overrides, *variant.overrides]).train
+    if not variant.is_partial:
+        return settings
+    whole = read_recipe(recipe, overrides).train
+    planned = whole.epochs * sum(steps_of_pass(release, whole.batches).values())
+    steps = min(planned, whole.max_steps or planned)
+    return replace(settings, epochs=steps, max_steps=steps)  # an epoch has a step at least
 
 
 @dataclass(frozen=True)
@@ -93,20 +105,8 @@ class _Scored:
     cost: dict[str, float]
 
 
-def _run(
-    variant: Variant,
-    seed: int,
-    steps: int,
-    manifest: str,
-    folder: str,
-    recipe: str | None,
-    overrides: Sequence[str],
-    split: str,
-) -> _Scored:
-    """Train and score one variant from one seed, for `steps` if not 0; what is there already is read."""
-    settings = replace(read_recipe(recipe, [*overrides, *variant.overrides]).train, seed=seed)
-    if steps:
-        settings = replace(settings, epochs=steps, max_steps=steps)  # an epoch has a step at least
+def _run(manifest: str, folder: str, settings: TrainSettings, split: str) -> _Scored:
+    """Train and score one variant from one seed; what is there already is read."""
     report = train(manifest, folder, settings)
     scored = Path(folder, f"eval-{split}", SCORES_FILE)
     if not scored.exists():

@@ -7,6 +7,7 @@ is a function of what they were embedded as in the pass before, too.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -72,6 +73,30 @@ class TrainBatch:
     pairs: tuple[PreparedPair, ...]
 
 
+def training_pairs(manifest: Manifest, settings: BatchSettings) -> dict[str, int]:
+    """Training pairs of each task that is trained on."""
+    pairs = Counter[str]()
+    for shard in manifest.shards:
+        if shard.split == "train" and (not settings.tasks or shard.task in settings.tasks):
+            pairs[shard.task] += shard.samples
+    return dict(sorted(pairs.items()))
+
+
+def steps_of_pass(manifest: Manifest, settings: BatchSettings, ranks: int = 1) -> dict[str, int]:
+    """Steps that one pass over each task takes.
+
+    A task with fewer pairs than a batch has one step with what it has. One with a single pair, or without one
+    for every rank, is left out: a batch of one pair has no negatives and teaches nothing.
+    """
+    enough = {task: n for task, n in training_pairs(manifest, settings).items() if n >= max(2, ranks)}
+    return {task: n // ranks // size_on_rank(settings, task, n, ranks) for task, n in enough.items()}
+
+
+def size_on_rank(settings: BatchSettings, task: str, pairs: int, ranks: int) -> int:
+    """Pairs that a rank takes of a batch: its equal part, and no more than it has."""
+    return min(max(1, settings.size_of(task) // ranks), pairs // ranks)
+
+
 class TrainingBatches:
     """The batches of a release's training split; what was prepared once is kept while there is room."""
 
@@ -88,10 +113,8 @@ class TrainingBatches:
         self.settings, self.seed, self.rank, self.ranks = settings, seed, rank, ranks
         self.manifest = manifest
         self.bad = BadSamples()
-        self._shards: dict[str, tuple[Shard, ...]] = {}
-        for shard in manifest.shards:
-            if shard.split == "train" and (not settings.tasks or shard.task in settings.tasks):
-                self._shards[shard.task] = (*self._shards.get(shard.task, ()), shard)
+        train = [shard for shard in manifest.shards if shard.split == "train"]
+        self._shards = {task: tuple(s for s in train if s.task == task) for task in self.pairs_by_task}
         cache = ShardCache(Path(settings.shard_cache).expanduser(), settings.shard_cache_bytes)
         self._samples = Samples(manifest, cache)
         self.places = PairPlaces(manifest, self._looked_up())
@@ -106,21 +129,12 @@ class TrainingBatches:
     @property
     def pairs_by_task(self) -> dict[str, int]:
         """Training pairs of each task."""
-        return {task: sum(shard.samples for shard in shards) for task, shards in sorted(self._shards.items())}
+        return training_pairs(self.manifest, self.settings)
 
     @property
     def batches(self) -> dict[str, int]:
-        """Steps that one pass over each task takes.
-
-        A task with fewer pairs than a batch has one step with what it has. One with a single pair, or without one
-        for every rank, is left out: a batch of one pair has no negatives and teaches nothing.
-        """
-        enough = {task: pairs for task, pairs in self.pairs_by_task.items() if pairs >= max(2, self.ranks)}
-        return {task: pairs // self.ranks // self.size(task) for task, pairs in enough.items()}
-
-    def size(self, task: str) -> int:
-        """Pairs that this rank takes of a batch: its equal part, and no more than it has."""
-        return min(max(1, self.settings.size_of(task) // self.ranks), self.pairs_by_task[task] // self.ranks)
+        """Steps that one pass over each task takes."""
+        return steps_of_pass(self.manifest, self.settings, self.ranks)
 
     def serve(self, tasks: Iterable[str]) -> Iterator[TrainBatch]:
         """The next batch of each of `tasks`, in turn. Raises ReleaseCorrupt when a shard is missing, EndpointDown."""
@@ -173,7 +187,7 @@ class TrainingBatches:
 
     def _task(self, task: str) -> TaskBatches:
         order = Order(self._shards[task], self.seed, 0, self.settings.shuffle_pairs, self.rank, self.ranks)
-        size = self.size(task)
+        size = size_on_rank(self.settings, task, self.pairs_by_task[task], self.ranks)
         ahead = 2 * size  # while one batch is trained on, the next is made ready
         return TaskBatches(
             order,

@@ -79,7 +79,7 @@ def exchange_everything(ranks: Ranks) -> dict[str, Any]:
 
 
 def step_gradients(ranks: Ranks) -> dict[str, Any]:
-    """Measures and summed gradients of a step over the made batch: a small module and GVE, at once and by chunks."""
+    """Measures, vectors and summed gradients of the made batch: a small module and GVE, at once and by chunks."""
     module, gve = small_module(), tiny_gve()
     vectors = deal(vector_of, ranks.size)[ranks.rank]
     texts = deal(partial(text_of, gve), ranks.size)[ranks.rank]
@@ -97,7 +97,8 @@ def _step(ranks: Ranks, model: nn.Module, encode: Any, dealt: Any, chunks: Any) 
     model.zero_grad()
     result = step_backward(encode, dealt.sides, chunks, dealt.ids, ranks, TEMPERATURE, MARGIN)
     ranks.sum_gradients(model.parameters(), bucket_bytes=10_000)
-    measures = (float(result.loss), result.positive_score, result.negative_gap, result.masked)
+    vectors = (*result.queries.flatten().tolist(), *result.targets.flatten().tolist())  # all ranks', in their order
+    measures = (float(result.loss), result.positive_score, result.negative_gap, result.masked, *vectors)
     return measures, [None if weight.grad is None else weight.grad.numpy() for weight in model.parameters()]
 
 

@@ -152,7 +152,7 @@ def test_near_pairs_are_sought_among_those_that_are_shuffled_with_each_other(toy
     assert list(near.places(13)) == list(near.places())[13:]
 
 
-def test_pairs_that_were_not_seen_stand_alone(toy_release: str) -> None:
+def test_pairs_that_were_not_seen_are_served_all_the_same(toy_release: str) -> None:
     made = make(toy_release, NEAR)
     see(made, one_pass(made)[:2])
     assert sorted(pair.pair_id for batch in one_pass(made) for pair in batch.pairs) == sorted(
@@ -198,6 +198,10 @@ def test_ranks_that_have_seen_the_same_share_a_pass_and_find_near_pairs_in_their
     parts = [list(made.serve(["T2V"] * 5)) for made in ranks]
     named = [pair.pair_id for part in parts for batch in part for pair in batch.pairs]
     assert len(named) == len(set(named)) == 40
+    for rank, part in enumerate(parts):
+        plain = make(toy_release, replace(NEAR, neighbours=0), rank=rank, ranks=2)
+        list(plain.serve(["T2V"] * 5))
+        assert near_in(part) < 0.7 * near_in(list(plain.serve(["T2V"] * 5)))
 
 
 @pytest.fixture(scope="module")
